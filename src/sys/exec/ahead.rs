@@ -19,8 +19,8 @@ use super::{enter, keep};
 pub(super) enum Ahead {
     /// None that restricts this process.
     Open,
-    /// Those that all confined commands share.
-    Limited,
+    /// Those that all confined commands share; and whether the kernel kills this process first already.
+    Limited { is_offered: bool },
     /// All of them, with what they depend on.
     Restricted(Restricted),
 }
@@ -32,7 +32,8 @@ impl Ahead {
             Some(Setup::Enter(run_as, _)) => {
                 again::give_up_ahead()?;
                 enter::rehearse(*run_as);
-                Ok(Self::Limited)
+                // Root may do so now; for another user the files of this process are closed until the command comes.
+                Ok(Self::Limited { is_offered: keep::offer_to_the_kernel() })
             }
             Some(Setup::Confine(confinement)) => {
                 // Without places that are at rest the rules are made when the command comes.
@@ -51,10 +52,13 @@ impl Ahead {
             Self::Restricted(restricted) if !restricted.fits(&door.setup) || door.image.is_some() => {
                 return reporter.unfit();
             }
-            Self::Limited if !matches!(door.setup, Setup::Enter(..) | Setup::Confine(_)) => return reporter.unfit(),
+            Self::Limited { .. } if !matches!(door.setup, Setup::Enter(..) | Setup::Confine(_)) => {
+                return reporter.unfit();
+            }
             // The limit may have changed since.
             Self::Restricted(_) => again::limit_memory(),
-            Self::Open | Self::Limited => open_own_files(),
+            Self::Open => open_own_files(false),
+            Self::Limited { is_offered } => open_own_files(*is_offered),
         };
         match (ready, self) {
             (Err(failed), _) => reporter.not_ready(keep::SUBCOMMAND, &failed),
@@ -65,13 +69,16 @@ impl Ahead {
 }
 
 /// Opens the files of this process in /proc to itself. Not before the command comes: until then it has the rights of the gate.
-fn open_own_files() -> SetupStep {
+fn open_own_files(is_offered: bool) -> SetupStep {
     step(rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable), || "open its own files".into())?;
-    keep::offer_to_the_kernel();
+    if !is_offered {
+        keep::offer_to_the_kernel();
+    }
     Ok(())
 }
 
-/// Does so for a process that has given up its capabilities, and waits for a command that it will execute with just these rights.
+/// Lets the kernel kill this process before the gate. It has given up its capabilities, and waits for a command that it will execute with just
+/// these rights.
 fn offer_to_the_kernel() -> SetupStep {
     if keep::offer_to_the_kernel() {
         return Ok(());

@@ -344,7 +344,7 @@ fn unescaped(path: &Path) -> PathBuf {
 #[cfg(any(test, fuzzing))]
 pub fn read_texts(data: &[u8]) {
     let _ = (words(data), unescaped(&PathBuf::from(OsString::from_vec(data.to_vec()))));
-    let _ = (SignalState::parse(data), Stat::from_read(data).ok(), procfs::process::Status::from_read(data).ok());
+    let _ = (SignalState::parse(data), Stat::from_read(data).ok(), Status::from_read(data).ok());
     let _ = procfs::process::MountInfos::from_read(data).ok();
 }
 

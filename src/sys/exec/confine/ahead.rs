@@ -14,9 +14,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 
-use super::super::again::{SetupStep, limit_memory, step};
-use super::super::ahead::is_awaited;
-use super::super::door::Setup;
+use crate::sys::exec::again::{SetupStep, limit_memory, step};
+use crate::sys::exec::ahead::is_awaited;
+use crate::sys::exec::door::Setup;
+
 use super::{Confinement, Cover, DecidingPaths, give_up_rights, restrict_to};
 
 /// Time after which a further change of a directory certainly has another time: file systems count in ticks of the kernel, of at most 10 ms.
@@ -111,4 +112,71 @@ fn stamp(path: &Path, with_times: bool) -> Option<Stamp> {
     let metadata = std::fs::metadata(path).ok()?;
     let times = [(metadata.mtime(), metadata.mtime_nsec()), (metadata.ctime(), metadata.ctime_nsec())];
     Some((metadata.dev(), metadata.ino(), if with_times { times } else { Default::default() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write as _;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// A process that was prepared while `secret` was hidden in a directory of its own, and that directory.
+    fn prepared(secret: &str) -> (tempfile::TempDir, Restricted) {
+        // Not below a directory in which other programs make files all the time.
+        let home = std::env::home_dir().expect("there is one");
+        let directory = tempfile::tempdir_in(home).expect("there is room");
+        for name in ["a", "b"] {
+            fs::write(directory.path().join(name), name).expect("there is room");
+        }
+        symlink("a", directory.path().join("link")).expect("there is room");
+        let confinement = Confinement { hidden: vec![directory.path().join(secret)], ..Confinement::default() };
+        let (_gate, channel) = UnixStream::pair().expect("there are descriptors");
+        let restricted = Restricted::plan(&confinement, Some(&channel.into())).expect("the directories are at rest");
+        assert!(restricted.fits(&Setup::Confine(confinement)), "nothing has changed");
+        (directory, restricted)
+    }
+
+    #[test]
+    fn a_change_of_what_has_rules_makes_a_prepared_process_unfit() {
+        let (directory, restricted) = prepared("a");
+        fs::write(directory.path().join("new"), "new").expect("there is room");
+        assert!(!restricted.holds(), "a new file beside a hidden one has no rule");
+
+        let (directory, restricted) = prepared("a");
+        fs::rename(directory.path().join("a"), directory.path().join("b")).expect("it is there");
+        assert!(!restricted.holds(), "another file lies at the path of a rule");
+
+        let (directory, restricted) = prepared("link");
+        let other = directory.path().join("other");
+        symlink("b", &other).expect("there is room");
+        fs::rename(other, directory.path().join("link")).expect("it is there");
+        assert!(!restricted.holds(), "a link to what is hidden leads elsewhere");
+    }
+
+    #[test]
+    fn what_is_hidden_and_appears_makes_a_prepared_process_unfit() {
+        let (directory, restricted) = prepared("later/secret");
+        fs::create_dir(directory.path().join("later")).expect("there is room");
+        assert!(restricted.holds(), "nothing that is hidden is there");
+        fs::write(directory.path().join("later/secret"), "secret").expect("there is room");
+        assert!(!restricted.holds(), "it can be read");
+    }
+
+    #[test]
+    fn a_process_is_prepared_for_one_confinement() {
+        let (_directory, restricted) = prepared("a");
+        assert!(!restricted.fits(&Setup::Plain));
+        assert!(!restricted.fits(&Setup::Confine(Confinement { strict: true, ..restricted.confinement.clone() })));
+    }
+
+    #[test]
+    fn nothing_is_prepared_when_the_command_is_there() {
+        let (gate, channel) = UnixStream::pair().expect("there are descriptors");
+        assert!(!is_awaited(Some(&channel.try_clone().expect("there are descriptors").into()), Duration::ZERO));
+        (&gate).write_all(b"command").expect("there is room");
+        assert!(is_awaited(Some(&channel.into()), Duration::from_secs(60)));
+    }
 }
