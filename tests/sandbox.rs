@@ -115,8 +115,8 @@ fn the_credentials_of_the_gates_container_are_not_read() {
     assert_ne!(beside_secrets("", "--sandbox strict", makes).1, 0);
 }
 
-/// Returns true if the process for the next command of a gate waits with all restrictions that it can have before.
-fn has_confined_process(gate: u32) -> bool {
+/// Returns true if the process for the next command of a gate waits, restricted already.
+fn has_restricted_process(gate: u32) -> bool {
     let children = |pid: &str| {
         let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
         let texts = tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
@@ -130,7 +130,7 @@ fn has_confined_process(gate: u32) -> bool {
 }
 
 #[test]
-fn a_process_that_was_confined_before_hides_what_appeared_since_and_shows_the_rest() {
+fn rules_that_were_made_before_hide_what_appeared_since_and_show_the_rest() {
     if !rustix::process::geteuid().is_root() {
         return skip("only root can mount");
     }
@@ -144,7 +144,7 @@ fn a_process_that_was_confined_before_hides_what_appeared_since_and_shows_the_re
     let mut gate = Gate::start(unshare);
     gate.wait_for("rejected");
     let pid = gate.pid();
-    eventually("the next process is confined", || has_confined_process(pid));
+    eventually("the next process is restricted", || has_restricted_process(pid));
     let run = PathBuf::from(format!("/proc/{pid}/root/run"));
     std::fs::create_dir(run.join("secrets")).expect("there is room");
     std::fs::write(run.join("secrets/token"), "hunter2").expect("there is room");

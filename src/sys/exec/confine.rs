@@ -19,7 +19,7 @@ use std::sync::LazyLock;
 
 use landlock::{
     ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, Ruleset, RulesetAttr as _,
-    RulesetCreatedAttr as _, Scope,
+    RulesetCreated, RulesetCreatedAttr as _, Scope,
 };
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::process::{Resource, Rlimit};
@@ -29,7 +29,7 @@ use super::again::{self, CommandProgram, Reporter, SetupStep, step};
 use super::{filter, view};
 use crate::sys::shortage::unless_short;
 
-pub(super) use ahead::Restricted;
+pub(super) use ahead::PreparedRules;
 
 /// The hidden subcommand.
 pub(super) const SUBCOMMAND: &str = "confine";
@@ -135,22 +135,24 @@ pub(super) fn execute(
     confinement: &Confinement,
     environment: Vec<(OsString, OsString)>,
     program: &CommandProgram,
+    prepared: Option<PreparedRules>,
 ) -> (String, u8) {
-    reporter.execute(SUBCOMMAND, confine(confinement).map(|()| environment), program)
+    reporter.execute(SUBCOMMAND, confine(confinement, prepared).map(|()| environment), program)
 }
 
-fn confine(confinement: &Confinement) -> SetupStep {
+fn confine(confinement: &Confinement, prepared: Option<PreparedRules>) -> SetupStep {
     give_up_rights(confinement)?;
     again::give_up()?;
     let Some(only) = &confinement.only else {
-        return step(restrict(confinement).map_err(io::Error::other), || "confine the command".into());
+        let prepared = prepared.and_then(|prepared| prepared.for_confinement(confinement));
+        return step(restrict(confinement, prepared).map_err(io::Error::other), || "confine the command".into());
     };
     step(isolate(only, &confinement.hidden).map_err(io::Error::other), || "isolate the command".into())?;
     filter::cut_network()
 }
 
 /// Lowers the limits of this process, and gives up the capabilities that the command does not keep.
-fn give_up_rights(confinement: &Confinement) -> SetupStep {
+pub(super) fn give_up_rights(confinement: &Confinement) -> SetupStep {
     for (resource, most) in [(Resource::Core, 0), (Resource::Fsize, FILE_SIZE), (Resource::Memlock, 0)] {
         again::lower_limit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
     }
@@ -262,12 +264,20 @@ impl DecidingPaths {
 }
 
 /// Restricts the calling process. Without Landlock in the kernel nothing is restricted, which the event `started` reports.
-fn restrict(confinement: &Confinement) -> Result<(), RuleError> {
-    let (readable, writable) = DecidingPaths::find(confinement)?.covers()?;
-    restrict_to(&readable, &writable)
+fn restrict(confinement: &Confinement, prepared: Option<RulesetCreated>) -> Result<(), RuleError> {
+    let ruleset = match prepared {
+        Some(ruleset) => ruleset,
+        None => {
+            let (readable, writable) = DecidingPaths::find(confinement)?.covers()?;
+            ruleset(&readable, &writable)?
+        }
+    };
+    ruleset.restrict_self()?;
+    Ok(())
 }
 
-fn restrict_to(readable: &Cover, writable: &Cover) -> Result<(), RuleError> {
+/// Makes the rules for what may be read, and what may be written.
+fn ruleset(readable: &Cover, writable: &Cover) -> Result<RulesetCreated, RuleError> {
     let all = AccessFs::from_all(VERSION);
     let write = all & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::Execute);
     let devices = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
@@ -278,9 +288,7 @@ fn restrict_to(readable: &Cover, writable: &Cover) -> Result<(), RuleError> {
         .add_rules(rules(&readable.whole, AccessFs::from_read(VERSION)))?
         .add_rules(rules(&readable.parted, AccessFs::ReadDir))?
         .add_rules(rules(&writable.whole, write))?
-        .add_rules(rules(DEVICES, devices))?
-        .restrict_self()?;
-    Ok(())
+        .add_rules(rules(DEVICES, devices))
 }
 
 /// Returns the rules for these paths; a path that this user cannot open needs none.

@@ -1,4 +1,4 @@
-//! Confinement before the command comes. IO: restricts the calling process, for good.
+//! Rules of a confinement that are made before the command comes. IO.
 //!
 //! A rule of Landlock is one for the file that lies at a path when the rule is made, and most of the time of a confinement is that of its
 //! rules. So they are made while the process waits. When the command comes, it looks whether they would be the same now: by the links on
@@ -11,14 +11,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use landlock::RulesetCreated;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 
-use crate::sys::exec::again::{SetupStep, limit_memory, step};
 use crate::sys::exec::ahead::is_awaited;
-use crate::sys::exec::door::Setup;
 
-use super::{Confinement, Cover, DecidingPaths, give_up_rights, restrict_to};
+use super::{Confinement, Cover, DecidingPaths, ruleset};
 
 /// Time after which a further change of a directory certainly has another time: file systems count in ticks of the kernel, of at most 10 ms.
 const AT_REST: Duration = Duration::from_millis(50);
@@ -28,26 +27,29 @@ const LOOKS: u32 = 4;
 /// Device and inode of a file; and the times of its contents, in seconds and nanoseconds, where these matter.
 type Stamp = (u64, u64, [(i64, i64); 2]);
 
-/// A process that is confined before its command comes.
-pub(in crate::sys::exec) struct Restricted {
+/// Rules of a confinement that were made before its command came, with what they depend on.
+pub(in crate::sys::exec) struct PreparedRules {
     confinement: Confinement,
     paths: DecidingPaths,
     covers: (Cover, Cover),
     stamps: Vec<Option<Stamp>>,
     /// The list of mounts, which poll(2) reports as changed (proc_pid_mounts(5)).
     mounts: File,
+    /// Absent until the places are at rest.
+    ruleset: Option<RulesetCreated>,
 }
 
-impl Restricted {
-    /// Finds the rules; `None` where the command comes first, or where it would be unknown whether they still hold.
-    pub(in crate::sys::exec) fn plan(confinement: &Confinement, channel: Option<&OwnedFd>) -> Option<Self> {
+impl PreparedRules {
+    /// Makes the rules; `None` where the command comes first, or where it would be unknown whether they still hold.
+    pub(in crate::sys::exec) fn make(confinement: &Confinement, channel: Option<&OwnedFd>) -> Option<Self> {
         if confinement.only.is_some() {
             return None;
         }
         for _ in 0..LOOKS {
-            let plan = Self::find(confinement).ok()?;
-            if plan.is_at_rest() {
-                return Some(plan);
+            let found = Self::find(confinement).ok()?;
+            if found.is_at_rest() {
+                let ruleset = ruleset(&found.covers.0, &found.covers.1).ok()?;
+                return Some(Self { ruleset: Some(ruleset), ..found });
             }
             if is_awaited(channel, AT_REST) {
                 return None;
@@ -63,7 +65,7 @@ impl Restricted {
         let stamps = stamps(&paths, &first);
         // A directory that changes between the two has another time when the command comes.
         let covers = paths.covers()?;
-        Ok(Self { confinement: confinement.clone(), paths, covers, stamps, mounts })
+        Ok(Self { confinement: confinement.clone(), paths, covers, stamps, mounts, ruleset: None })
     }
 
     fn is_at_rest(&self) -> bool {
@@ -75,21 +77,9 @@ impl Restricted {
         latest.is_some_and(|latest| latest + AT_REST < now)
     }
 
-    /// Confines this process. It has given up new privileges, and its system calls are filtered.
-    pub(in crate::sys::exec) fn apply(self, offer_to_the_kernel: fn() -> SetupStep) -> SetupStep<Self> {
-        give_up_rights(&self.confinement)?;
-        limit_memory()?;
-        // Confined it could not do that any more.
-        offer_to_the_kernel()?;
-        let restricted = restrict_to(&self.covers.0, &self.covers.1).map_err(io::Error::other);
-        step(restricted, || "confine the command".into())?;
-        Ok(self)
-    }
-
-    /// Returns true if a command with this setup would be confined in the same way now.
-    pub(in crate::sys::exec) fn fits(&self, setup: &Setup) -> bool {
-        let is_same = matches!(setup, Setup::Confine(confinement) if *confinement == self.confinement);
-        is_same && self.holds()
+    /// Returns the rules, if those for this confinement would be the same now.
+    pub(super) fn for_confinement(self, confinement: &Confinement) -> Option<RulesetCreated> {
+        if *confinement == self.confinement && self.holds() { self.ruleset } else { None }
     }
 
     fn holds(&self) -> bool {
@@ -123,8 +113,8 @@ mod tests {
 
     use super::*;
 
-    /// A process that was prepared while `secret` was hidden in a directory of its own, and that directory.
-    fn prepared(secret: &str) -> (tempfile::TempDir, Restricted) {
+    /// Rules that were made while `secret` was hidden in a directory of its own, and that directory.
+    fn prepared(secret: &str) -> (tempfile::TempDir, PreparedRules) {
         // Not below a directory in which other programs make files all the time.
         let home = std::env::home_dir().expect("there is one");
         let directory = tempfile::tempdir_in(home).expect("there is room");
@@ -134,46 +124,49 @@ mod tests {
         symlink("a", directory.path().join("link")).expect("there is room");
         let confinement = Confinement { hidden: vec![directory.path().join(secret)], ..Confinement::default() };
         let (_gate, channel) = UnixStream::pair().expect("there are descriptors");
-        let restricted = Restricted::plan(&confinement, Some(&channel.into())).expect("the directories are at rest");
-        assert!(restricted.fits(&Setup::Confine(confinement)), "nothing has changed");
-        (directory, restricted)
+        let rules = PreparedRules::make(&confinement, Some(&channel.into())).expect("the directories are at rest");
+        assert!(rules.holds(), "nothing has changed");
+        (directory, rules)
     }
 
     #[test]
-    fn a_change_of_what_has_rules_makes_a_prepared_process_unfit() {
-        let (directory, restricted) = prepared("a");
+    fn rules_do_not_hold_after_a_change_of_what_they_name() {
+        let (directory, rules) = prepared("a");
         fs::write(directory.path().join("new"), "new").expect("there is room");
-        assert!(!restricted.holds(), "a new file beside a hidden one has no rule");
+        assert!(!rules.holds(), "a new file beside a hidden one has no rule");
 
-        let (directory, restricted) = prepared("a");
+        let (directory, rules) = prepared("a");
         fs::rename(directory.path().join("a"), directory.path().join("b")).expect("it is there");
-        assert!(!restricted.holds(), "another file lies at the path of a rule");
+        assert!(!rules.holds(), "another file lies at the path of a rule");
 
-        let (directory, restricted) = prepared("link");
+        let (directory, rules) = prepared("link");
         let other = directory.path().join("other");
         symlink("b", &other).expect("there is room");
         fs::rename(other, directory.path().join("link")).expect("it is there");
-        assert!(!restricted.holds(), "a link to what is hidden leads elsewhere");
+        assert!(!rules.holds(), "a link to what is hidden leads elsewhere");
     }
 
     #[test]
-    fn what_is_hidden_and_appears_makes_a_prepared_process_unfit() {
-        let (directory, restricted) = prepared("later/secret");
+    fn rules_do_not_hold_after_something_hidden_has_appeared() {
+        let (directory, rules) = prepared("later/secret");
         fs::create_dir(directory.path().join("later")).expect("there is room");
-        assert!(restricted.holds(), "nothing that is hidden is there");
+        assert!(rules.holds(), "nothing that is hidden is there");
         fs::write(directory.path().join("later/secret"), "secret").expect("there is room");
-        assert!(!restricted.holds(), "it can be read");
+        assert!(!rules.holds(), "it can be read");
     }
 
     #[test]
-    fn a_process_is_prepared_for_one_confinement() {
-        let (_directory, restricted) = prepared("a");
-        assert!(!restricted.fits(&Setup::Plain));
-        assert!(!restricted.fits(&Setup::Confine(Confinement { strict: true, ..restricted.confinement.clone() })));
+    fn rules_are_those_of_one_confinement() {
+        let (_directory, rules) = prepared("a");
+        let other = Confinement { strict: true, ..rules.confinement.clone() };
+        assert!(rules.for_confinement(&other).is_none());
+        let (_directory, rules) = prepared("a");
+        let same = rules.confinement.clone();
+        assert!(rules.for_confinement(&same).is_some());
     }
 
     #[test]
-    fn nothing_is_prepared_when_the_command_is_there() {
+    fn a_command_that_is_there_is_not_waited_for() {
         let (gate, channel) = UnixStream::pair().expect("there are descriptors");
         assert!(!is_awaited(Some(&channel.try_clone().expect("there are descriptors").into()), Duration::ZERO));
         (&gate).write_all(b"command").expect("there is room");
