@@ -1,6 +1,7 @@
 //! Selection of the files that a configuration names, so that no other file is read or copied. Pure: a function reads the files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::sys::lexical::without_dots;
@@ -10,6 +11,18 @@ const LONGEST: usize = 4096;
 
 /// Extensions that names in a configuration may leave out, as in an `import` of Python.
 const OMITTED: [&str; 2] = ["py", "lua"];
+
+/// True for each byte that stands between two words.
+const BETWEEN: [bool; 256] = {
+    let mut between = [false; 256];
+    let bytes = b" \t\n\x0c\r\"'`;{}()[]<>,=:|\0";
+    let mut at = 0;
+    while at < bytes.len() {
+        between[bytes[at] as usize] = true;
+        at += 1;
+    }
+    between
+};
 
 /// Returns the files of `files` that are reached from `start`: those that its text names, and those that their texts name. `read` gives
 /// the text of a file. Names are relative to the directory of the file they are in, to that of the first file, or to `above`.
@@ -21,7 +34,8 @@ pub(super) fn reachable(
     read: &mut dyn FnMut(&Path) -> Option<Vec<u8>>,
 ) -> BTreeSet<PathBuf> {
     let home = start.first().and_then(|main| main.parent()).unwrap_or(Path::new("/"));
-    let mut reach = Reach { files, home, above: above.unwrap_or(home), found: BTreeSet::new(), queue: Vec::new() };
+    let (names, above) = (names(files), above.unwrap_or(home));
+    let mut reach = Reach { files, names, home, above, found: BTreeSet::new(), queue: Vec::new() };
     start.iter().for_each(|path| reach.below(path));
     for (path, text) in texts {
         reach.words(path, text);
@@ -37,8 +51,17 @@ pub(super) fn reachable(
     reach.found
 }
 
+/// Returns the names that a word may end with: those of files and their directories, and those of files without their extension.
+fn names(files: &BTreeSet<PathBuf>) -> HashSet<&[u8]> {
+    let stems = files.iter().filter_map(|path| path.file_stem());
+    let parts = files.iter().flat_map(|path| path.iter());
+    parts.chain(stems).map(OsStrExt::as_bytes).collect()
+}
+
 struct Reach<'f> {
     files: &'f BTreeSet<PathBuf>,
+    /// Names that a word may end with.
+    names: HashSet<&'f [u8]>,
     /// Directory of the main file.
     home: &'f Path,
     /// Directory of the main file that includes the first one.
@@ -50,11 +73,10 @@ struct Reach<'f> {
 impl Reach<'_> {
     /// Follows the words of a text.
     fn words(&mut self, path: &Path, text: &[u8]) {
-        let is_between = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`;{}()[]<>,=:|\0".contains(byte);
-        let mut seen = BTreeSet::new();
+        let mut seen = HashSet::new();
         // A bracket may be of a glob as well, so a word is looked up without it.
-        for word in text.split(is_between) {
-            let is_path = !word.is_empty() && word.len() <= LONGEST && seen.insert(word);
+        for word in text.split(|byte| BETWEEN[usize::from(*byte)]) {
+            let is_path = self.may_be_path(word) && seen.insert(word);
             let Some(word) = std::str::from_utf8(word).ok().filter(|_| is_path) else { continue };
             let directory = path.parent().unwrap_or(Path::new("/"));
             for base in BTreeSet::from([directory, self.home, self.above]) {
@@ -64,6 +86,15 @@ impl Reach<'_> {
                 return;
             }
         }
+    }
+
+    /// Returns false for a word that names nothing among the files, as nearly all do.
+    fn may_be_path(&self, word: &[u8]) -> bool {
+        let last = word.rsplit(|byte| *byte == b'/').find(|part| !part.is_empty()).unwrap_or_default();
+        let stem = || last.rsplitn(2, |byte| *byte == b'.').last().unwrap_or_default();
+        let names_some = || self.names.contains(last) || self.names.contains(stem());
+        let is_special = || matches!(last, b"" | b"." | b"..") || word.iter().any(|byte| matches!(byte, b'*' | b'?'));
+        (1..=LONGEST).contains(&word.len()) && (names_some() || is_special())
     }
 
     fn word(&mut self, path: &Path, word: &str) {
@@ -139,6 +170,8 @@ mod tests {
         assert_reached("templates: [./deep/*/c.conf]", &["/e/deep/x/c.conf"]);
         assert_reached("-f ../e/conf.d/", &["/e/conf.d/a.conf", "/e/conf.d/b.txt"]);
         assert_reached("import settings", &["/e/settings.py"]);
+        assert_reached("import settings.first", &["/e/settings.py"]);
+        assert_reached("-f ../e/deep/x/..// -g conf.d/../../o/.", &["/e/deep/x/c.conf", "/o/big.bin"]);
         assert_reached("root /; allow *; a: / b", &[]);
     }
 }

@@ -247,7 +247,9 @@ impl<'l> Store<'l> {
     /// Returns the text of an entry for a look at it. That of an object in memory is not copied.
     pub(super) fn text(&self, entry: &Entry) -> Option<Cow<'l, str>> {
         if let Some((given, key)) = self.given(entry) {
-            return given.contents.get(key).map(|content| String::from_utf8_lossy(content));
+            let content = given.contents.get(key)?;
+            // The lossy reading goes byte by byte, also where nothing is lost.
+            return Some(std::str::from_utf8(content).map_or_else(|_| String::from_utf8_lossy(content), Cow::Borrowed));
         }
         let text = String::from_utf8(self.content(entry).ok()?.bytes);
         Some(Cow::Owned(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())))

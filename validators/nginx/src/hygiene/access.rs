@@ -29,15 +29,15 @@ fn return_before_access(hygiene: &mut Hygiene<'_>, scope: usize) {
     if !matches!(block.name(), b"location" | b"server") {
         return;
     }
+    // An answer that refuses as well gives nothing away.
+    let gives = |found: &Directive<'_>| found.count() > 0 && !matches!(found.word(1).first(), Some(b'4' | b'5'));
+    let Some(found) = block.get(b"return").filter(gives) else { return };
     let is_rule = |directive: &Directive<'_>| match directive.word(0) {
         b"deny" | b"allow" => true,
         b"auth_basic" | b"auth_request" => directive.count() > 0 && directive.word(1) != b"off",
         _ => false,
     };
-    let rule = block.directives.iter().map(|(directive, _)| *directive).find(is_rule);
-    // An answer that refuses as well gives nothing away.
-    let gives = |found: &Directive<'_>| found.count() > 0 && !matches!(found.word(1).first(), Some(b'4' | b'5'));
-    if let Some((found, rule)) = block.get(b"return").filter(gives).zip(rule) {
+    if let Some(rule) = block.directives.iter().map(|(directive, _)| *directive).find(is_rule) {
         let message = format!("\"return\" answers before \"{}\" in the same block is looked at", rule.name());
         let help = "answer in another way, as by `try_files` or in a named location, or remove the rule of access";
         hygiene.warn(codes::RETURN_BEFORE_ACCESS, &found, 0, &message, help);

@@ -121,12 +121,10 @@ impl<'h, 's> Triggers<'h, 's> {
         if self.hygiene.scopes.protocol(scope) != b"http" || block.name() == b"map" {
             return;
         }
-        let (mut rewrite, mut copies, mut slices, mut ssi, mut unbuffered, mut alias, mut dav) =
-            (None, None, false, None, false, false, None);
+        let (mut rewrite, mut slices, mut ssi, mut unbuffered, mut alias, mut dav) =
+            (None, false, None, false, false, None);
         for (directive, _) in block.directives.iter().filter(|(directive, _)| directive.count() > 0) {
             let value = directive.word(1);
-            let captures = || directive.arguments().find(|(_, word)| has_numbered_group(word));
-            copies = copies.or_else(|| captures().map(|(at, _)| (*directive, at)));
             match directive.word(0) {
                 b"rewrite" | b"set" | b"if" if rewrite.is_some() => {
                     rewrite.into_iter().for_each(|(first, at)| self.add("rewrite-question-mark", &first, at));
@@ -146,7 +144,11 @@ impl<'h, 's> Triggers<'h, 's> {
                 _ => {}
             }
         }
-        copies.filter(|_| slices).into_iter().for_each(|(directive, at)| self.add("slice-capture", &directive, at));
+        if slices {
+            let copied = |directive: &Directive<'s>| directive.arguments().find(|(_, word)| has_numbered_group(word));
+            let copies = block.directives.iter().find_map(|(directive, _)| Some((*directive, copied(directive)?.0)));
+            copies.into_iter().for_each(|(directive, at)| self.add("slice-capture", &directive, at));
+        }
         ssi.filter(|_| unbuffered).into_iter().for_each(|directive| self.add("ssi-unbuffered", &directive, 0));
         dav.filter(|_| alias).into_iter().for_each(|directive| self.add("dav-alias", &directive, 0));
     }

@@ -17,8 +17,8 @@ fn lost(hygiene: &mut Hygiene<'_>, scope: usize) {
     let facts = hygiene.facts.scopes[scope];
     let Some(parent) = hygiene.scopes.all[scope].parent() else { return };
     let lost = hygiene.facts.scopes[parent].headers & !facts.headers;
-    let is_meant = hygiene.scopes.all[scope].get(b"add_header_inherit").is_some();
-    if lost == 0 || is_meant || facts.own_headers.is_none() || hygiene.scopes.all[scope].incomplete {
+    let is_meant = || hygiene.scopes.all[scope].get(b"add_header_inherit").is_some();
+    if lost == 0 || facts.own_headers.is_none() || hygiene.scopes.all[scope].incomplete || is_meant() {
         return;
     }
     let Some(first) = hygiene.scopes.all[scope].get(b"add_header") else { return };
@@ -35,10 +35,10 @@ fn credentials(hygiene: &mut Hygiene<'_>, scope: usize) {
         let mut headers = hygiene.scopes.all[scope].all(b"add_header").filter(|header| header.count() >= 2);
         headers.find(|header| header.word(1).eq_ignore_ascii_case(name) && header.word(2).eq_ignore_ascii_case(value))
     };
-    let allows = find(b"Access-Control-Allow-Credentials", b"true");
-    let Some(origin) = find(b"Access-Control-Allow-Origin", b"$http_origin").filter(|_| allows.is_some()) else {
+    let Some(origin) = find(b"Access-Control-Allow-Origin", b"$http_origin") else { return };
+    if find(b"Access-Control-Allow-Credentials", b"true").is_none() {
         return;
-    };
+    }
     let is_condition = |at: usize| {
         let block = &hygiene.scopes.all[at];
         block.name() == b"if"

@@ -51,19 +51,19 @@ impl Inherited {
                 upstreams.extend(scope.directive.filter(|it| it.count() > 0).map(|it| it.word(1).to_ascii_lowercase()));
             }
             for (directive, _) in &scope.directives {
-                let value = if directive.count() > 0 { directive.word(1) } else { b"" };
+                let value = || if directive.count() > 0 { directive.word(1) } else { b"" };
                 match directive.word(0) {
                     b"add_header" => {
-                        *facts.own_headers.get_or_insert_default() |= bit(value);
+                        *facts.own_headers.get_or_insert_default() |= bit(value());
                     }
-                    b"add_header_inherit" => facts.merges_headers = value == b"merge",
-                    b"resolver" => facts.resolver = value != b"off",
-                    b"satisfy" => facts.satisfies_any = value == b"any",
+                    b"add_header_inherit" => facts.merges_headers = value() == b"merge",
+                    b"resolver" => facts.resolver = value() != b"off",
+                    b"satisfy" => facts.satisfies_any = value() == b"any",
                     b"internal" => facts.internal = true,
                     b"proxy_pass" | b"grpc_pass" | b"fastcgi_pass" | b"uwsgi_pass" | b"scgi_pass"
-                        if !value.contains(&b'$') =>
+                        if !value().contains(&b'$') =>
                     {
-                        upstreams.insert(host(value).to_ascii_lowercase());
+                        upstreams.insert(host(value()).to_ascii_lowercase());
                     }
                     _ => {}
                 }

@@ -28,15 +28,13 @@ fn alias(hygiene: &mut Hygiene<'_>, scope: usize) {
     if path.ends_with(b"/") || path.starts_with(b"@") {
         return;
     }
-    let is_handed_on = block.directives.iter().any(|(directive, _)| directive.word(0).ends_with(b"_pass"));
-    if is_handed_on {
+    let in_conditions = block.blocks(b"if").filter_map(|(_, inner)| hygiene.scopes.all[inner].get(b"alias"));
+    let aliases: Vec<_> = block.get(b"alias").into_iter().chain(in_conditions).collect();
+    let is_handed_on = || block.directives.iter().any(|(directive, _)| directive.word(0).ends_with(b"_pass"));
+    if aliases.is_empty() || is_handed_on() {
         return;
     }
-    let own = block.get(b"alias");
-    let conditions = block.directives.iter().filter(|(directive, _)| directive.word(0) == b"if");
-    let in_conditions = conditions.filter_map(|(_, block)| hygiene.scopes.all[(*block)? as usize].get(b"alias"));
-    let all: Vec<_> = own.into_iter().chain(in_conditions).collect();
-    for alias in all.iter().filter(|alias| alias.count() == 1 && alias.word(1).ends_with(b"/")) {
+    for alias in aliases.iter().filter(|alias| alias.count() == 1 && alias.word(1).ends_with(b"/")) {
         let path = String::from_utf8_lossy(path);
         let message =
             format!("\"{path}../\" leads out of the directory of \"alias\", since the location ends without a slash");
@@ -85,7 +83,6 @@ const REWRITE: [&[u8]; 6] = [b"return", b"rewrite", b"set", b"break", b"if", b"r
 /// (<https://github.com/nginxinc/nginx-wiki/blob/master/source/start/topics/depth/ifisevil.rst>).
 fn ifs(hygiene: &mut Hygiene<'_>, scope: usize) {
     let block = &hygiene.scopes.all[scope];
-    let ifs = block.directives.iter().filter(|(directive, _)| directive.word(0) == b"if");
     let is_open = |inner: usize| {
         let inner = &hygiene.scopes.all[inner];
         let has_more = inner.directives.iter().any(|(directive, _)| !REWRITE.contains(&directive.word(0)));
@@ -96,7 +93,7 @@ fn ifs(hygiene: &mut Hygiene<'_>, scope: usize) {
         };
         (has_more, inner.directives.iter().any(|(directive, _)| ends(directive)))
     };
-    let ifs = ifs.filter_map(|(directive, inner)| Some((*directive, is_open((*inner)? as usize))));
+    let ifs = block.blocks(b"if").map(|(directive, inner)| (directive, is_open(inner)));
     let ifs: Vec<_> = ifs.filter(|(_, (_, ends))| !ends).collect();
     let others: Vec<Directive<'_>> = ifs.iter().filter(|(_, (has_more, _))| *has_more).map(|(it, _)| *it).collect();
     if let (Some(first), Some(_)) = (ifs.first().map(|(directive, _)| *directive), block.get(b"try_files")) {

@@ -33,9 +33,12 @@ pub(super) struct HygieneScope<'s> {
     names: u64,
 }
 
-/// The bit of a name, by its length and its bytes.
+/// The bit of a name, by its length and some of its bytes.
 fn bit(name: &[u8]) -> u64 {
-    let hash = name.iter().fold(name.len(), |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(*byte)));
+    let length = name.len();
+    let some =
+        [0, length / 3, length / 2, length.saturating_sub(2)].map(|at| name.get(at).copied().unwrap_or_default());
+    let hash = some.iter().fold(length, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(*byte)));
     1 << ((hash ^ (hash >> 6)) & 63)
 }
 
@@ -47,6 +50,12 @@ impl<'s> HygieneScope<'s> {
     /// The directives in it, or none if it has no directive of that name for certain.
     fn with(&self, name: &[u8]) -> &[ScopedDirective<'s>] {
         if self.names & bit(name) == 0 { &[] } else { &self.directives }
+    }
+
+    /// The blocks of that name in this very block, each with its directive.
+    pub(super) fn blocks<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = (Directive<'s>, usize)> + 'a {
+        let named = self.with(name).iter().filter(move |(directive, _)| directive.word(0) == name);
+        named.filter_map(|(directive, block)| Some((*directive, (*block)? as usize)))
     }
 
     /// The block around it.
@@ -152,8 +161,8 @@ impl<'s> Expansion<'s, '_> {
     }
 
     /// Adds a directive to the innermost block, with its own block if it has one.
-    fn push(&mut self, scope: usize, directive: Directive<'s>, block: Option<usize>) {
-        let (name, scope) = (directive.word(0), &mut self.scopes.all[scope]);
+    fn push(&mut self, scope: usize, name: &[u8], directive: Directive<'s>, block: Option<usize>) {
+        let scope = &mut self.scopes.all[scope];
         scope.names |= bit(name);
         scope.rewrites |= name == b"rewrite";
         self.pending.push((directive, block.and_then(|block| u32::try_from(block).ok())));
@@ -171,13 +180,14 @@ impl<'s> Expansion<'s, '_> {
             let node = &tree.nodes()[at];
             self.count += 1;
             if let Some(directive) = Directive::new(file, tree, at) {
+                let name = directive.word(0);
                 match node.kind {
-                    NodeKind::Simple if directive.word(0) == b"include" && directive.count() == 1 => {
+                    NodeKind::Simple if name == b"include" && directive.count() == 1 => {
                         self.include(&directive, scope, depth);
                     }
                     NodeKind::Block if depth < DEPTH => {
                         let inner = self.scopes.open(directive, scope);
-                        self.push(scope, directive, Some(inner));
+                        self.push(scope, name, directive, Some(inner));
                         if self.sources.is_surrounding(file) {
                             self.unknown(inner);
                         }
@@ -185,7 +195,7 @@ impl<'s> Expansion<'s, '_> {
                         self.nodes(file, directive.inside(), inner, depth + 1);
                         self.close(inner, from);
                     }
-                    _ => self.push(scope, directive, None),
+                    _ => self.push(scope, name, directive, None),
                 }
             }
             at = tree.end(at);

@@ -121,10 +121,11 @@ impl<S: Sink> Parser<'_, S> {
     /// Goes to the next byte that is no space. To nginx the first one after a word belongs to the word.
     fn space(&mut self, after_word: bool) {
         let first = self.at + usize::from(after_word);
-        let rest = &self.text[self.at..];
-        let length = rest.iter().position(|byte| !is_space(*byte)).unwrap_or(rest.len());
-        self.has_lines = self.has_lines || rest[..length].contains(&b'\n');
-        let end = self.at + length;
+        let mut end = self.at;
+        while let Some(byte) = self.text.get(end).filter(|byte| is_space(**byte)) {
+            self.has_lines |= *byte == b'\n';
+            end += 1;
+        }
         while self.filled < end {
             // nginx fills its buffer when it is at this byte, and keeps nothing but the space before.
             if self.filled > first {
