@@ -499,7 +499,12 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
     if let Some(refusal) = baseline.refusal() {
         return Err(Not::Ever(format!("pid {} refused the reload: {refusal}", master.pid)));
     }
-    let Some(worker) = target.children().difference(&baseline.children).next().copied() else {
+    let children = target.children();
+    let Some(worker) = children.difference(&baseline.children).next().copied() else {
+        // Those that died at once may have done so between two looks.
+        if replaces_all(master) && !children.iter().any(serves) && baseline.at.elapsed() > LONGEST_LOAD {
+            return nothing_serves(target).await;
+        }
         return Err(Not::Yet(format!("pid {} started no new worker", master.pid)));
     };
     started(worker).await;
