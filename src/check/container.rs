@@ -88,7 +88,7 @@ impl Environment {
                 EnvValue::Text(text) => Some(expand(text, &environment.known)),
                 EnvValue::Key { kind, name, key } => store
                     .config(kind, namespace, name, from)
-                    .and_then(|config| value(&Entry::Key { config, key: key.clone() })),
+                    .and_then(|config| value(&Entry::key(config, &key.as_str().into()))),
                 EnvValue::Field(path) => Some(field(path, namespace)),
                 EnvValue::Unknown => None,
             };

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use super::copies::Filled;
 use super::pod::{Container, Pod, Projection, VolumeMount};
 
 /// Lookup of the entries of a ConfigMap or Secret by kind and name; `None` if it is not among the inputs.
-pub type Given<'g, K> = dyn Fn(&str, &str) -> Option<BTreeMap<String, K>> + 'g;
+pub type Given<'g, K> = dyn Fn(&str, &str) -> Option<BTreeMap<Arc<str>, K>> + 'g;
 
 /// Files that a container sees. `K` identifies an entry of a ConfigMap or Secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,13 +141,10 @@ fn project<K: Clone>(projections: &[Projection], entries: &Given<'_, K>) -> (BTr
             continue;
         };
         match &projection.items {
-            None => files.extend(found.into_iter().map(|(key, entry)| (PathBuf::from(key), entry))),
-            Some(items) => files.extend(
-                items
-                    .iter()
-                    .filter(|(_, path)| is_inside(path))
-                    .filter_map(|(key, path)| Some((Path::new(path).components().collect(), found.get(key)?.clone()))),
-            ),
+            None => files.extend(found.into_iter().map(|(key, entry)| (PathBuf::from(&*key), entry))),
+            Some(items) => files.extend(items.iter().filter(|(_, path)| is_inside(path)).filter_map(|(key, path)| {
+                Some((Path::new(path).components().collect(), found.get(key.as_str())?.clone()))
+            })),
         }
     }
     (files, known)

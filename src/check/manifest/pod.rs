@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use reload_gate_structured::yaml::Node;
 
@@ -140,7 +141,7 @@ impl Pod {
         &'p self,
         volume: &'p PodVolume,
         projection: &'p Projection,
-        found: &BTreeMap<String, K>,
+        found: &BTreeMap<Arc<str>, K>,
     ) -> Vec<(&'p PodVolume, &'p Projection, &'p str)> {
         let is_only = volume.projections.as_ref().is_some_and(|all| all.len() == 1);
         let exists = |path: &Path| match &projection.items {
