@@ -12,7 +12,7 @@ const LONGEST: usize = 4096;
 /// Extensions that names in a configuration may leave out, as in an `import` of Python.
 const OMITTED: [&str; 2] = ["py", "lua"];
 
-/// True for each byte that stands between two words.
+/// True for each byte between two words.
 const BETWEEN: [bool; 256] = {
     let mut between = [false; 256];
     let bytes = b" \t\n\x0c\r\"'`;{}()[]<>,=:|\0";
