@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::flow::placeholders::{self, LivePaths, UnknownMain};
-use crate::flow::process::{Selector, Signal, Target};
+use crate::flow::process::{Heartbeat, Selector, Signal, Target};
 use crate::sys::exec::{self, Command, End, Finished};
 use crate::sys::http::Method;
 use crate::sys::proc::{self, Identity};
@@ -499,15 +499,21 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
     if !worker.is_alive() {
         return Err(Not::Yet(format!("pid {} started workers that died at once, and no other", master.pid)));
     }
+    if Heartbeat::of(worker.pid) == Heartbeat::Awaited {
+        let message = format!("pid {} started pid {}, which did not load its application", master.pid, worker.pid);
+        return Err(Not::Yet(message));
+    }
     Ok((Some(worker.pid), describe_worker(worker, master, baseline)))
 }
 
 /// Waits until a new worker has lived for a while. One of an interpreter has still to load its application, by which it may end: it computes
-/// meanwhile, and afterwards it waits for each request.
+/// meanwhile, and afterwards it waits for each request. It may also wait while it loads, for a database: a worker with a heartbeat is
+/// known better.
 async fn started(worker: Identity) {
     let start = Instant::now();
     let loads = proc::exe(worker.pid).and_then(|exe| exe.file_name().map(|name| name.to_string_lossy().into_owned()));
-    let loads = loads.is_some_and(|name| INTERPRETERS.iter().any(|interpreter| name.starts_with(interpreter)));
+    let loads = loads.is_some_and(|name| INTERPRETERS.iter().any(|interpreter| name.starts_with(interpreter)))
+        && Heartbeat::of(worker.pid) == Heartbeat::Unknown;
     let ticks = || proc::stat(worker.pid).map_or(0, |stat| stat.utime + stat.stime);
     loop {
         let before = (ticks(), proc::waits(worker.pid));
