@@ -325,6 +325,8 @@ impl<'a> SourceReader<'a> {
         let name = dir.name.join(entry);
         match kind {
             Some(EntryKind::File) => self.plain_entry(dir, entry, &name),
+            // A program listens on it, and nothing reads it as a file.
+            Some(EntryKind::Socket) if !dir.strict => Ok(()),
             _ => self.entry_as(dir, entry, &name),
         }
     }

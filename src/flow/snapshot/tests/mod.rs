@@ -237,8 +237,12 @@ fn special_files_are_refused_without_being_opened() {
         inotify::add_watch(&inotify, here.path().join("app.conf"), WatchFlags::OPEN).expect("it is there");
         let expected =
             format!("special-file: {}: {kind} is no configuration; it was not opened; remove it", path.display());
-        // As a file in a directory, and as the source itself.
-        for source in [here.path(), &path] {
+        // As a file in a directory, and as the source itself. A program may listen beside its configuration.
+        let is_left_out = kind == "a socket";
+        if is_left_out {
+            assert_eq!(in_time(here.path()).result.expect("it is read").tree.len(), 1);
+        }
+        for source in [&path, here.path()].into_iter().take(if is_left_out { 1 } else { 2 }) {
             let said = refused(in_time(source));
             assert!(said.starts_with(&expected), "{said}");
         }

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_told_from_the_directory_to_which_it_leads() {
+    fn a_link_is_distinguished_from_the_directory_to_which_it_leads() {
         let directory = tempfile::tempdir().expect("there is room");
         let at = |name: &str| directory.path().join(name);
         std::fs::create_dir(at("r1")).and_then(|()| std::fs::create_dir(at("r2"))).expect("there is room");
