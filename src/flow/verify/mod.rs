@@ -499,7 +499,7 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
     if let Some(refusal) = baseline.refusal() {
         return Err(Not::Ever(format!("pid {} refused the reload: {refusal}", master.pid)));
     }
-    let Some(worker) = target.children().difference(&baseline.children).next().copied() else {
+    let Some(worker) = newest_worker(baseline, target) else {
         return Err(Not::Yet(format!("pid {} started no new worker", master.pid)));
     };
     started(worker).await;
@@ -516,7 +516,7 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
         }
         return Err(Not::Yet(format!("pid {} started workers that died at once, and no other", master.pid)));
     }
-    if Heartbeat::of(worker.pid) == Heartbeat::Awaited {
+    if lacks_heartbeat(worker, master) {
         let message = format!("pid {} started pid {}, which did not load its application", master.pid, worker.pid);
         return Err(Not::Yet(message));
     }
@@ -529,6 +529,24 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
         return Err(Not::Yet(message));
     }
     Ok((Some(worker.pid), describe_worker(worker, master, baseline)))
+}
+
+/// A worker that was not there before the reload; of gunicorn's, rather one that has loaded its application.
+fn newest_worker(baseline: &Baseline, target: &Target) -> Option<Identity> {
+    let children = target.children();
+    let mut started = children.difference(&baseline.children).copied();
+    let beats = |worker: &Identity| Heartbeat::of(worker.pid) == Heartbeat::Beats;
+    started.clone().find(beats).or_else(|| started.next())
+}
+
+/// Returns `true` for a worker of gunicorn that has not loaded its application. One that could not has closed the file of its heartbeat when it
+/// ends, and the master has those of all its workers open (`Arbiter.spawn_worker()` in `gunicorn/arbiter.py`).
+fn lacks_heartbeat(worker: Identity, master: Identity) -> bool {
+    match Heartbeat::of(worker.pid) {
+        Heartbeat::Beats => false,
+        Heartbeat::Awaited => true,
+        Heartbeat::Unknown => Heartbeat::of(master.pid) != Heartbeat::Unknown,
+    }
 }
 
 /// Returns `false` for a worker that takes no new requests, as its title says (nginx: `ngx_worker_process_cycle()` in
