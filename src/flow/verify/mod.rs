@@ -499,7 +499,12 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
     if let Some(refusal) = baseline.refusal() {
         return Err(Not::Ever(format!("pid {} refused the reload: {refusal}", master.pid)));
     }
-    let Some(worker) = newest_worker(baseline, target) else {
+    let children = target.children();
+    let Some(worker) = new_one(&children, baseline) else {
+        // Those that died at once may have done so between two looks.
+        if replaces_all(master) && !children.iter().any(serves) && baseline.at.elapsed() > LONGEST_LOAD {
+            return nothing_serves(target).await;
+        }
         return Err(Not::Yet(format!("pid {} started no new worker", master.pid)));
     };
     started(worker).await;
@@ -531,12 +536,11 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
     Ok((Some(worker.pid), describe_worker(worker, master, baseline)))
 }
 
-/// A worker that was not there before the reload; of gunicorn's, rather one that has loaded its application.
-fn newest_worker(baseline: &Baseline, target: &Target) -> Option<Identity> {
-    let children = target.children();
-    let mut started = children.difference(&baseline.children).copied();
+/// One of these workers that was not there before the reload; of gunicorn's, rather one that has loaded its application.
+fn new_one(children: &BTreeSet<Identity>, baseline: &Baseline) -> Option<Identity> {
     let beats = |worker: &Identity| Heartbeat::of(worker.pid) == Heartbeat::Beats;
-    started.clone().find(beats).or_else(|| started.next())
+    let mut new = children.difference(&baseline.children).copied();
+    new.clone().find(beats).or_else(|| new.next())
 }
 
 /// Returns `true` for a worker of gunicorn that has not loaded its application. One that could not has closed the file of its heartbeat when it
