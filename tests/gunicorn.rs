@@ -342,3 +342,200 @@ fn the_same_change_under_the_shell_sidecar_kills_it() {
     eventually("gunicorn is dead", || !gunicorn.process.is_alive());
     eventually("the site is down", || !gunicorn.serves("one"));
 }
+
+/// Releases of an application, with a link to the current one, as Capistrano and git-sync leave them.
+struct Releases {
+    directory: tempfile::TempDir,
+    name: String,
+    port: u16,
+}
+
+impl Releases {
+    fn new() -> Self {
+        let (directory, name, port) =
+            (tempfile::tempdir().expect("there is room"), unique("gunicorn-test"), free_port());
+        for release in ["one", "two", "three"] {
+            let place = directory.path().join(release);
+            let text = format!(
+                "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'{release}']\n"
+            );
+            std::fs::create_dir(&place)
+                .and_then(|()| std::fs::write(place.join("application.py"), text))
+                .and_then(|()| {
+                    let config = format!("bind = '127.0.0.1:{port}'\nworkers = 1\n");
+                    std::fs::write(place.join("gunicorn.conf.py"), config)
+                })
+                .expect("there is room");
+        }
+        copy("gunicorn", directory.path(), &name);
+        let releases = Self { directory, name, port };
+        releases.release("one");
+        releases
+    }
+
+    fn at(&self, name: &str) -> std::path::PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn release(&self, name: &str) {
+        std::os::unix::fs::symlink(name, self.at("next")).expect("there is room");
+        std::fs::rename(self.at("next"), self.at("current")).expect("there is room");
+    }
+
+    /// Starts it by a shell that waits in the first release.
+    fn start(&self, pwd: Option<&str>, arguments: &[&str]) -> Background {
+        let config = self.at("current/gunicorn.conf.py");
+        let mut shell = command("sh");
+        shell.args(["-c", "\"$@\" & wait", "sh", "env", "-u", "PWD"]);
+        shell.args(pwd.map(|pwd| format!("PWD={}", self.at(pwd).display())));
+        shell.arg(self.at(&self.name)).arg("-c").arg(config).args(arguments).arg("application:app");
+        let started = Background::start(shell.current_dir(self.at("one")).stderr(Stdio::null()));
+        eventually("gunicorn serves", || self.serves("one"));
+        started
+    }
+
+    fn serves(&self, body: &str) -> bool {
+        served(self.port, body)
+    }
+
+    fn gate(&self) -> Gate {
+        let watch = self.at("current").display().to_string();
+        let mut gate = Gate::run(&["--app", "gunicorn", "--process", &self.name, "--watch", &watch, "--poll", "500ms"]);
+        gate.wait_for("verified");
+        gate
+    }
+}
+
+#[test]
+fn an_application_that_would_come_from_the_old_release_is_not_reloaded() {
+    needs!("gunicorn");
+    let releases = Releases::new();
+    let _gunicorn = releases.start(None, &[]);
+    let mut gate = releases.gate();
+    releases.release("two");
+    let verdict = gate.wait_for_any(&["inconclusive", "reloaded"]);
+    assert!(verdict["findings"][0]["message"].as_str().is_some_and(|said| said.contains("goes back to")), "{verdict}");
+    assert!(releases.serves("one"));
+}
+
+#[test]
+fn an_application_that_a_reload_finds_by_its_link_follows_the_releases() {
+    needs!("gunicorn");
+    for (pwd, arguments) in [(Some("current"), ""), (None, "current")] {
+        let releases = Releases::new();
+        let chdir = releases.at(arguments).display().to_string();
+        let arguments: &[&str] = if arguments.is_empty() { &[] } else { &["--chdir", &chdir] };
+        let _gunicorn = releases.start(pwd, arguments);
+        let mut gate = releases.gate();
+        // The check reads the new release too.
+        std::fs::write(releases.at("two/application.py"), "app = undefined\n").expect("there is room");
+        releases.release("two");
+        let verdict = gate.wait_for_any(&["rejected", "reloaded", "inconclusive"]);
+        assert_eq!(verdict["event"], "rejected", "{arguments:?}: {}", gate.story());
+        releases.release("three");
+        gate.wait_for("reloaded");
+        gate.wait_for("verified");
+        eventually("gunicorn serves the new release", || releases.serves("three"));
+    }
+}
+
+#[test]
+fn a_reload_that_would_find_no_directory_is_not_requested() {
+    needs!("gunicorn");
+    let releases = Releases::new();
+    let chdir = releases.at("current").display().to_string();
+    let _gunicorn = releases.start(None, &["--chdir", &chdir]);
+    let mut gate = releases.gate();
+    releases.release("two");
+    gate.wait_for("verified");
+    std::fs::remove_dir_all(releases.at("one")).expect("it is ours");
+    releases.release("three");
+    let verdict = gate.wait_for_any(&["inconclusive", "reloaded"]);
+    assert!(verdict["findings"][0]["message"].as_str().is_some_and(|said| said.contains("is gone")), "{verdict}");
+    assert!(releases.serves("two"), "{}", gate.story());
+}
+
+#[test]
+fn a_worker_whose_master_was_killed_is_no_master() {
+    needs!("gunicorn");
+    let releases = Releases::new();
+    let gunicorn = releases.start(None, &[]);
+    let mut gate = releases.gate();
+    let children = format!("/proc/{0}/task/{0}/children", gunicorn.pid());
+    let master = std::fs::read_to_string(children).expect("the shell waits").trim().parse().expect("it is one");
+    signal(master, rustix::process::Signal::KILL);
+    let lost = gate.wait_for_any(&["target_missing", "target_replaced"]);
+    assert_eq!(lost["event"], "target_missing", "{lost}");
+}
+
+#[test]
+fn a_worker_that_waits_while_it_loads_its_application_proves_nothing() {
+    needs!("gunicorn");
+    let application =
+        "import os, time\nwhile os.path.exists('down'):\n    time.sleep(0.05)\n".to_owned() + Gunicorn::APP;
+    let port = free_port();
+    let config = |body: &str| format!("bind = '127.0.0.1:{port}'\nworkers = 1\nraw_env = ['BODY={body}']\n");
+    let mut gunicorn = Gunicorn::run(&application, &[], port, &[("gunicorn.conf.py", &config("one"))]);
+    let watch = gunicorn.volume.path().to_str().expect("it is UTF-8").to_owned();
+    let target = ["--app", "gunicorn", "--process", &gunicorn.name, "--watch", &watch];
+    let mut gate = Gate::run(&[&target[..], &["--validate", "true {config}", "--verify-timeout", "2s"]].concat());
+    gate.wait_for("verified");
+    let down = gunicorn.directory().join("down");
+    std::fs::write(&down, "").expect("there is room");
+    gunicorn.volume.write(&[("gunicorn.conf.py", &config("two"))]);
+    let outcome = gate.wait_for_any(&["verified", "unverified"]);
+    let message = outcome["message"].as_str().unwrap_or_default();
+    assert!(message.contains("which did not load its application within 2s"), "{outcome}");
+    std::fs::remove_file(&down).expect("it is ours");
+    gate.wait_for("verified");
+    eventually("gunicorn serves the new configuration", || gunicorn.serves("two"));
+}
+
+#[test]
+fn an_application_is_validated_as_the_user_of_its_workers() {
+    use std::os::unix::fs::PermissionsExt as _;
+    needs!("gunicorn");
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (directory, name, port) = (tempfile::tempdir().expect("there is room"), unique("gunicorn-test"), free_port());
+    let (here, config) = (directory.path(), directory.path().join("config"));
+    let mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    std::fs::create_dir(&config).and_then(|()| std::fs::create_dir(here.join("log"))).expect("there is room");
+    [here, &config].into_iter().for_each(|path| mode(path, 0o755));
+    mode(&here.join("log"), 0o777);
+    let write = |body: &str| {
+        let text =
+            format!("bind = '127.0.0.1:{port}'\nworkers = 1\nuser = 65534\ngroup = 65534\nraw_env = ['BODY={body}']\n");
+        std::fs::write(config.join("gunicorn.conf.py"), text).expect("there is room");
+        // The configuration itself is read by the master.
+        mode(&config.join("gunicorn.conf.py"), 0o600);
+    };
+    let application = here.join("application.py");
+    std::fs::write(&application, "open('log/app.log', 'a').close()\n".to_owned() + Gunicorn::APP)
+        .expect("there is room");
+    mode(&application, 0o644);
+    write("one");
+    let mut gunicorn = command(copy("gunicorn", here, &name));
+    gunicorn.arg("-c").arg(config.join("gunicorn.conf.py")).arg("application:app").current_dir(here);
+    let mut gunicorn = Background::start(gunicorn.stderr(Stdio::null()));
+    eventually("gunicorn serves", || served(port, "one"));
+    let watch = config.to_str().expect("it is UTF-8");
+    let mut gate = Gate::run(&["--app", "gunicorn", "--process", &name, "--watch", watch]);
+    gate.wait_for("verified");
+    // A file that the check creates is one of the workers.
+    std::fs::remove_file(here.join("log/app.log")).expect("it is ours");
+    write("two");
+    gate.wait_for("reloaded");
+    gate.wait_for("verified");
+    eventually("gunicorn serves the new configuration", || served(port, "two"));
+    // As with the umask 077 of a deployment.
+    mode(&application, 0o600);
+    write("three, and more");
+    let verdict = gate.wait_for_any(&["inconclusive", "rejected", "reloaded"]);
+    let message = verdict["findings"][0]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("Permission denied"), "{verdict}");
+    assert!(gunicorn.is_alive() && served(port, "two"), "{}", gate.story());
+}

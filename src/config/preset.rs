@@ -237,6 +237,10 @@ impl Preset {
                 self.lookup.defaults = Some(value.items().iter().filter_map(Node::as_str).map(Into::into).collect());
             }
             "config-is-program" => self.lookup.is_program = text() == "true",
+            "reload-directory" => self.lookup.directory.get_or_insert_default().by_name = text() == "PWD",
+            "directory-options" => self.lookup.directory.get_or_insert_default().options = texts(),
+            "directory-setting" => self.lookup.directory.get_or_insert_default().setting = pattern(&text()),
+            "arguments-variable" => self.lookup.directory.get_or_insert_default().variable = Some(text()),
             _ => return false,
         }
         true

@@ -6,6 +6,18 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+/// The variables by which a service manager addresses the one process that it started: its socket for states, its watchdog, and the
+/// descriptors that it passes (sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3)).
+const OWN_VARIABLES: [&str; 7] =
+    ["LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
+
+/// Returns true for a variable that is for the process alone which a service manager started: any other that has it speaks in the
+/// name of the service.
+#[must_use]
+pub fn is_own_variable(name: &OsStr) -> bool {
+    OWN_VARIABLES.iter().any(|own| name == *own)
+}
+
 /// The connection to the service manager that started this process.
 pub struct ServiceManager(tokio::net::UnixDatagram);
 

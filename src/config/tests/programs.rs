@@ -99,7 +99,8 @@ fn every_pattern_of_a_preset_is_a_regular_expression() {
     let mut patterns: Vec<_> = Vec::new();
     for preset in presets() {
         let lookup = &preset.lookup;
-        let own = [&preset.whole, &preset.master, &lookup.title, &lookup.argument];
+        let setting = &lookup.directory.clone().unwrap_or_default().setting;
+        let own = [&preset.whole, &preset.master, &lookup.title, &lookup.argument, setting];
         patterns.extend(own.into_iter().flatten().cloned());
         let plan = of_flags(&[("app", preset.name), ("watch", "/c")]).plan;
         for validator in plan.validators {
@@ -111,6 +112,38 @@ fn every_pattern_of_a_preset_is_a_regular_expression() {
     assert!(patterns.len() > 100, "{}", patterns.len());
     for pattern in patterns {
         assert!(pattern.get().is_some(), "{}", pattern.as_str());
+    }
+}
+
+#[test]
+fn presets_know_the_directory_to_which_a_program_goes_back() {
+    let of = |app: &str| {
+        presets().iter().find(|preset| preset.name == app).and_then(|preset| preset.lookup.directory.clone())
+    };
+    assert_eq!(of("nginx"), None, "its paths begin in its prefix");
+    for (app, by_name, literals, expressions) in [
+        (
+            "gunicorn",
+            true,
+            &["chdir = 'app'", "chdir=\"app\"  # here", "  chdir: str = 'app'"][..],
+            &["chdir = HERE", "chdir = 'app' + x"][..],
+        ),
+        ("uwsgi", false, &["chdir = app", "chdir=app"], &["chdir = %d", "chdir = $(HOME)/x"]),
+    ] {
+        let directory = of(app).expect("it has one");
+        assert_eq!(directory.by_name, by_name, "{app}");
+        let pattern = directory.setting.expect("it has one");
+        let found = |text: &str| {
+            let text = format!("x = 1\n{text}\n");
+            let found = pattern.get().and_then(|pattern| pattern.captures_iter(&text).last()).expect("it is one");
+            found.name("value").map(|value| value.as_str().to_owned())
+        };
+        for text in literals {
+            assert_eq!(found(text).as_deref(), Some("app"), "{app}: {text}");
+        }
+        for text in expressions {
+            assert_eq!(found(text), None, "{app}: {text}");
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use procfs::process::Stat;
 
+use super::heartbeat::is_orphaned_worker;
 use super::{Selector, TargetError};
 use crate::sys::proc::{self, COMM_LEN, Identity};
 use crate::sys::promise::WAITS;
@@ -24,7 +25,8 @@ const SUCCESSORS: usize = 4;
 /// The root of the only family that fits.
 pub(super) fn only_root(selector: &Selector) -> Result<Identity, TargetError> {
     let matches: BTreeMap<i32, Stat> = candidates(selector).map(|stat| (stat.pid, stat)).collect();
-    let roots: Vec<&Stat> = matches.values().filter(|stat| !matches.contains_key(&stat.ppid)).collect();
+    let is_root = |stat: &&Stat| !matches.contains_key(&stat.ppid) && !is_orphaned_worker(stat);
+    let roots: Vec<&Stat> = matches.values().filter(is_root).collect();
     let chosen: Vec<&Stat> = match &selector.master {
         None => roots.clone(),
         // A wrapper script may bear the name too, so a master need not be the root of all that fit.

@@ -19,10 +19,12 @@ use crate::sys::promise::SEARCHES;
 
 mod compare;
 mod family;
+mod heartbeat;
 mod search;
 mod signal;
 
 pub use compare::Sight;
+pub use heartbeat::Heartbeat;
 pub use search::TargetSearches;
 pub use signal::Signal;
 

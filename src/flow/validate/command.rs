@@ -177,6 +177,7 @@ impl CommandValidator {
             view,
             confinement,
             unset: self.unset.clone(),
+            directory: context.place.directory.get().cloned(),
             pass_env,
             env,
             kept: context.kept,

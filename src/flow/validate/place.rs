@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rustix::thread::CapabilitySet;
 
@@ -33,6 +34,8 @@ pub(super) struct ExecutionPlace {
     pub(super) view: bool,
     /// The target may see other files than the gate at a path.
     pub(super) other_files: bool,
+    /// The directory in which commands work that run as the target, where that is not its working directory; as it names it itself.
+    pub(super) directory: OnceLock<PathBuf>,
 }
 
 /// Finds the place for validation.
@@ -70,7 +73,7 @@ pub(super) async fn find(
             }
         }
         RootChoice::Auto | RootChoice::Target => {
-            ExecutionPlace { target: Some(target), run_as: Some(run_as), view: false, other_files: other }
+            ExecutionPlace { target: Some(target), run_as: Some(run_as), view: false, other_files: other, ..here }
         }
     })
 }
@@ -102,7 +105,7 @@ impl RootChoice {
 impl ExecutionPlace {
     /// The gate's own root, without a target.
     pub(super) fn here() -> Self {
-        Self { target: None, run_as: None, view: false, other_files: false }
+        Self { target: None, run_as: None, view: false, other_files: false, directory: OnceLock::new() }
     }
 
     /// Returns true if commands see the files at the application's paths, and not at the gate's.

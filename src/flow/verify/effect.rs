@@ -1,7 +1,8 @@
 //! Changes that a reload cannot bring into effect. Pure.
 //!
 //! gunicorn's master reads its configuration file anew on SIGHUP, and keeps every module that it has imported
-//! (`Arbiter.reload()` in `gunicorn/arbiter.py`): with `--preload` the whole application, otherwise what the configuration imports.
+//! (`Arbiter.reload()` in `gunicorn/arbiter.py`): with `--preload` the whole application, otherwise what the configuration imports, and a
+//! configuration that is itself a module. It keeps its logger too, so it reads the file of `logconfig` at its start alone (`Arbiter.setup()`).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,17 @@ static PRELOAD: LazyLock<Option<Regex>> =
 /// The option of the same meaning, and the shortest beginning of it that `argparse` takes.
 const PRELOAD_OPTION: &str = "--preload";
 const SHORTEST_PRELOAD: usize = "--pre".len();
+/// The option of the configuration, the number of characters of its name that are enough, and the beginning of a value that is a module.
+const CONFIG_OPTIONS: [&str; 2] = ["--config", "-c"];
+const CONFIG_SHORTEST: usize = "--con".len();
+const MODULE: &str = "python:";
+/// The options that name the configuration of logging, and the settings, whose value may be an expression.
+const LOG_OPTIONS: [&str; 2] = ["--log-config", "--log-config-json"];
+static LOG_SETTING: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?m)(?:^|[;:])[ \t]*logconfig(?:_json)?[ \t]*(?::[^=\n]*)?=[ \t]*([^=\n][^\n]*)").ok()
+});
+/// A string of Python.
+static STRING: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"['"]([^'"\n]+)['"]"#).ok());
 /// The environment variable with further arguments (`WSGIApplication` in `gunicorn/app/base.py`).
 pub const GUNICORN_ARGUMENTS: &str = "GUNICORN_CMD_ARGS";
 
@@ -57,35 +69,112 @@ impl Loaded {
     /// The reason why a reload cannot bring all of `tree` into effect in this process, if there is one.
     #[must_use]
     pub fn limit(&self, revision: &Revision, tree: &Tree, main: Option<&Path>) -> Option<Proof> {
-        let main = main.filter(|_| self.is_gunicorn())?;
+        let configuration = self.configuration(tree, main)?;
         let changed = revision.changed_since(&self.revision);
-        let others: Vec<&PathBuf> = changed.iter().filter(|file| *file != main).collect();
-        if self.is_preloaded(tree, main) && !others.is_empty() {
+        let others: Vec<&PathBuf> = changed.iter().filter(|file| !configuration.files.contains(file)).collect();
+        if self.is_preloaded(tree, &configuration.files) && !others.is_empty() {
             let why =
                 "gunicorn has loaded the application in its master (`--preload`), and a reload does not load it again";
             return Some(ineffective(&others, why));
         }
-        let imported = imports(tree, main);
-        let stale: Vec<&PathBuf> = others.into_iter().filter(|file| imported.contains(*file)).collect();
-        let why = "gunicorn's configuration imports it, and a reload does not import a module again";
-        (!stale.is_empty()).then(|| ineffective(&stale, why))
+        self.kept(tree, &configuration).into_iter().find_map(|kept| {
+            let stale: Vec<&PathBuf> = changed.iter().filter(|file| kept.files.contains(*file)).collect();
+            (!stale.is_empty()).then(|| ineffective(&stale, kept.why))
+        })
     }
 
     /// A description of the changes in `tree` that no reload will bring into effect in this process, if there are such.
     #[must_use]
     pub fn forewarning(&self, tree: &Tree, main: Option<&Path>) -> Option<String> {
-        let main = main.filter(|_| self.is_gunicorn())?;
-        if self.is_preloaded(tree, main) && tree.keys().any(|file| file != main) {
-            let name = main.display();
+        let configuration = self.configuration(tree, main)?;
+        if self.is_preloaded(tree, &configuration.files) && tree.keys().any(|file| !configuration.files.contains(file))
+        {
+            let files = named(configuration.files.iter());
             return Some(format!(
-                "gunicorn has loaded the application in its master (`--preload`): of all changes, a reload brings those of `{name}` \
+                "gunicorn has loaded the application in its master (`--preload`): of all changes, a reload brings those of {files} \
                  alone into effect"
             ));
         }
-        let imported = imports(tree, main);
-        let files = named(imported.iter());
-        (!imported.is_empty())
-            .then(|| format!("gunicorn's configuration imports {files}: a reload brings no change of it into effect"))
+        let parts = self.kept(tree, &configuration).into_iter().filter(|kept| !kept.files.is_empty());
+        let parts: Vec<_> = parts.map(|kept| format!("{} {}", kept.how, named(kept.files.iter()))).collect();
+        let parts = parts.join(" and ");
+        (!parts.is_empty())
+            .then(|| format!("gunicorn's configuration {parts}: a reload brings no change of it into effect"))
+    }
+
+    /// The files with which gunicorn begins; `None` if it is another program, or they are unknown.
+    fn configuration(&self, tree: &Tree, main: Option<&Path>) -> Option<Configuration> {
+        if !self.is_gunicorn() {
+            return None;
+        }
+        let module = self.values(&CONFIG_OPTIONS, CONFIG_SHORTEST).find_map(|value| value.strip_prefix(MODULE));
+        match module {
+            Some(module) => {
+                let files = tree.keys().filter(|file| is_of_dotted(file, module)).cloned().collect();
+                Some(Configuration { files, is_module: true })
+            }
+            None => Some(Configuration { files: vec![main?.into()], is_module: false }),
+        }
+    }
+
+    /// The files of which no reload brings a change into effect.
+    fn kept(&self, tree: &Tree, configuration: &Configuration) -> [Kept; 3] {
+        let module = if configuration.is_module { configuration.files.as_slice() } else { &[] };
+        [
+            Kept {
+                files: module.iter().cloned().collect(),
+                how: "is the module",
+                why: "gunicorn has imported it (`-c python:`), and a reload does not import a module again",
+            },
+            Kept {
+                files: imports(tree, &configuration.files),
+                how: "imports",
+                why: "gunicorn's configuration imports it, and a reload does not import a module again",
+            },
+            Kept {
+                files: self.log_files(tree, &configuration.files),
+                how: "sets up logging by",
+                why: "gunicorn reads the configuration of its logging (`logconfig`) only at its start",
+            },
+        ]
+    }
+
+    /// The files that configure logging, by their names on the command line and in the configuration.
+    fn log_files(&self, tree: &Tree, configuration: &[PathBuf]) -> BTreeSet<PathBuf> {
+        let mut paths: Vec<String> =
+            self.values(&LOG_OPTIONS, LOG_OPTIONS[0].len()).map(|value| value.to_owned()).collect();
+        for text in configuration.iter().filter_map(|file| tree.get(file)) {
+            let text = String::from_utf8_lossy(text);
+            for setting in LOG_SETTING.iter().flat_map(|pattern| pattern.captures_iter(&text)) {
+                let strings = STRING
+                    .iter()
+                    .flat_map(|pattern| pattern.captures_iter(setting.get(1).map_or("", |value| value.as_str())));
+                paths.extend(strings.map(|string| string[1].to_owned()));
+            }
+        }
+        // An expression may have the directory elsewhere, so the last names are compared.
+        let is_named = |file: &Path| paths.iter().any(|path| Path::new(path).file_name() == file.file_name());
+        tree.keys().filter(|file| is_named(file) && !configuration.contains(file)).cloned().collect()
+    }
+
+    /// The values of an option on the command line and in the variable, by its names; of a long name the beginning is enough, from so many
+    /// characters on (`argparse`).
+    fn values<'a>(&'a self, names: &'a [&'a str], shortest: usize) -> impl Iterator<Item = &'a str> {
+        let is_option = move |word: &str| {
+            let is_beginning = |name: &&str| word.len() >= shortest && name.starts_with(word);
+            names.contains(&word) || names.iter().any(is_beginning)
+        };
+        let of_lists = [&self.words, &self.further].into_iter().flat_map(move |words| {
+            words.iter().enumerate().filter_map(move |(index, word)| {
+                let short = names.iter().find(|name| name.len() == 2 && word.starts_with(**name) && word.len() > 2);
+                match word.split_once('=') {
+                    Some((option, value)) if is_option(option) => Some(value),
+                    _ if is_option(word) => words.get(index + 1).map(String::as_str),
+                    _ => short.map(|name| &word[name.len()..]),
+                }
+            })
+        });
+        of_lists
     }
 
     /// The Python files that have changed since the start of this process, if it reads Python.
@@ -102,9 +191,9 @@ impl Loaded {
         self.words.iter().take(2).any(is_named) || is_script()
     }
 
-    fn is_preloaded(&self, tree: &Tree, main: &Path) -> bool {
-        let text = tree.get(main).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
-        let set = PRELOAD.as_ref().is_some_and(|pattern| pattern.is_match(&text));
+    fn is_preloaded(&self, tree: &Tree, configuration: &[PathBuf]) -> bool {
+        let texts = configuration.iter().filter_map(|file| tree.get(file)).map(|text| String::from_utf8_lossy(text));
+        let set = PRELOAD.as_ref().is_some_and(|pattern| texts.into_iter().any(|text| pattern.is_match(&text)));
         let is_option = |word: &String| word.len() >= SHORTEST_PRELOAD && PRELOAD_OPTION.starts_with(word.as_str());
         set || self.words.iter().chain(&self.further).any(is_option)
     }
@@ -122,10 +211,26 @@ fn named<'a>(files: impl Iterator<Item = &'a PathBuf>) -> String {
     files.take(3).map(|file| format!("`{}`", file.display())).collect::<Vec<_>>().join(", ")
 }
 
-/// The files of `tree` that the Python file `main` imports, directly or not.
-fn imports(tree: &Tree, main: &Path) -> BTreeSet<PathBuf> {
+/// The files with which gunicorn begins.
+struct Configuration {
+    files: Vec<PathBuf>,
+    /// They are those of a module, which a reload does not import again.
+    is_module: bool,
+}
+
+/// Files of which no reload brings a change into effect.
+struct Kept {
+    files: BTreeSet<PathBuf>,
+    /// Their use by the configuration.
+    how: &'static str,
+    /// The reason.
+    why: &'static str,
+}
+
+/// The files of `tree` that these Python files import, directly or not.
+fn imports(tree: &Tree, begins: &[PathBuf]) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
-    let mut ahead = vec![main.to_path_buf()];
+    let mut ahead = begins.to_vec();
     while let Some(file) = ahead.pop() {
         let Some(text) = tree.get(&file).map(|text| String::from_utf8_lossy(text)) else { continue };
         let code = text.lines().filter(|line| !line.trim_start().starts_with('#'));
@@ -136,7 +241,8 @@ fn imports(tree: &Tree, main: &Path) -> BTreeSet<PathBuf> {
             Some(modules.as_str().split(',').map(first_name).collect::<Vec<_>>())
         });
         let names: Vec<String> = modules.flatten().collect();
-        for other in tree.keys().filter(|other| names.iter().any(|name| is_module(other, name))) {
+        let others = tree.keys().filter(|other| !begins.contains(other));
+        for other in others.filter(|other| names.iter().any(|name| is_module(other, name))) {
             if found.insert(other.clone()) {
                 ahead.push(other.clone());
             }
@@ -149,6 +255,14 @@ fn imports(tree: &Tree, main: &Path) -> BTreeSet<PathBuf> {
 fn first_name(module: &str) -> String {
     let module = module.split_whitespace().next().unwrap_or_default();
     module.trim_start_matches('.').split('.').next().unwrap_or_default().to_owned()
+}
+
+/// Returns `true` if `file` is that of the module with the dotted name, or of the package of that name. The tree may begin within the package.
+fn is_of_dotted(file: &Path, module: &str) -> bool {
+    let path = PathBuf::from(module.replace('.', "/"));
+    let (source, package) = (path.with_extension("py"), path.join("__init__.py"));
+    let is_file = |whole: &Path| file.ends_with(whole) || whole.ends_with(file);
+    is_file(&source) || is_file(&package)
 }
 
 /// Returns `true` if `file` is the module `name`, or belongs to the package of that name.
@@ -215,7 +329,7 @@ mod tests {
     fn a_module_is_imported_by_any_statement() {
         let settings = |text: &str| {
             let files = tree(&[("gunicorn.conf.py", text), ("settings.py", ""), ("other.py", "")]);
-            imports(&files, Path::new("gunicorn.conf.py")) == BTreeSet::from(["settings.py".into()])
+            imports(&files, &["gunicorn.conf.py".into()]) == BTreeSet::from(["settings.py".into()])
         };
         for text in [
             "import sys; sys.path.insert(0, '/etc/app'); from settings import *",
@@ -245,6 +359,66 @@ mod tests {
         let imports = [("gunicorn.conf.py", "import settings"), ("settings.py", "workers = 1")];
         assert!(warning(&PLAIN, &imports).is_some_and(|text| text.contains("imports `settings.py`")));
         assert_eq!(warning(&["nginx"], &imports), None);
+    }
+
+    #[test]
+    fn a_configuration_that_is_a_module_is_not_imported_again() {
+        let of = |settings: &str, base: &str, other: &str| {
+            tree(&[("pkg/__init__.py", ""), ("pkg/gconf.py", settings), ("base.py", base), ("web.py", other)])
+        };
+        let before = of("import base", "", "");
+        for words in [
+            &["gunicorn", "-c", "python:pkg.gconf"][..],
+            &["/usr/bin/python3", "/usr/bin/gunicorn", "--config=python:pkg.gconf"],
+            &["gunicorn", "-cpython:pkg.gconf"],
+            &["gunicorn", "--conf", "python:pkg.gconf"],
+        ] {
+            let message = |after: &Tree| limit(words, &before, after).unwrap_or_default();
+            let changed = message(&of("import base; workers = 2", "", ""));
+            assert!(
+                changed.starts_with("the change of `pkg/gconf.py` is not in effect: gunicorn has imported"),
+                "{changed}"
+            );
+            let imported = message(&of("import base", "x = 1", ""));
+            assert!(imported.starts_with("the change of `base.py` is not in effect"), "{imported}");
+            assert_eq!(message(&of("import base", "", "y = 1")), "", "each worker loads the application");
+        }
+        let loaded = Loaded::new(Arc::new(Revision::of(&before)), vec!["gunicorn".to_owned()]);
+        let loaded = loaded.with_arguments("-c python:pkg.gconf");
+        let said = loaded.forewarning(&before, None).unwrap_or_default();
+        assert!(said.contains("is the module `pkg/gconf.py` and imports `base.py`"), "{said}");
+        assert!(is_of_dotted(Path::new("gconf.py"), "pkg.gconf"), "the package itself may be watched");
+        assert!(is_of_dotted(Path::new("/srv/pkg/gconf/__init__.py"), "pkg.gconf"));
+        assert!(!is_of_dotted(Path::new("pkg/other.py"), "pkg.gconf"));
+    }
+
+    #[test]
+    fn the_configuration_of_logging_is_read_at_the_start_alone() {
+        let of = |main: &str, log: &str| tree(&[("gunicorn.conf.py", main), ("log.ini", log), ("other.ini", log)]);
+        let message = |words: &[&str], main: &str| {
+            let after = tree(&[("gunicorn.conf.py", main), ("log.ini", "two"), ("other.ini", "one")]);
+            limit(words, &of(main, "one"), &after).unwrap_or_default()
+        };
+        let expected = "the change of `log.ini` is not in effect: gunicorn reads the configuration of its logging (`logconfig`) only at its \
+                        start";
+        for main in [
+            "logconfig = '/etc/app/log.ini'",
+            "import os; logconfig = os.path.join(HERE, \"log.ini\")",
+            "logconfig_json = 'log.ini'",
+            "logconfig: str = HERE + '/log.ini'",
+        ] {
+            assert_eq!(message(&PLAIN, main), expected, "{main}");
+        }
+        assert_eq!(message(&["gunicorn", "--log-config", "/c/log.ini"], ""), expected);
+        assert_eq!(message(&["gunicorn", "--log-config=/c/log.ini"], ""), expected);
+        assert_eq!(message(&PLAIN, "# logconfig = 'log.ini'\nlogconfig_dict = {'a': 'log.ini'}"), "");
+        let warned = |words: &[&str], main: &str| {
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            let tree = of(main, "");
+            Loaded::new(Arc::new(Revision::of(&tree)), words).forewarning(&tree, Some(Path::new("gunicorn.conf.py")))
+        };
+        let said = warned(&PLAIN, "logconfig = 'log.ini'").unwrap_or_default();
+        assert!(said.contains("sets up logging by `log.ini`"), "{said}");
     }
 
     #[test]

@@ -17,9 +17,11 @@ const CHARACTERS: usize = 300;
 
 /// The beginning of a line of nginx's error log, with zeros for the digits.
 const TIME: &str = "0000/00/00 00:00:00 ";
-/// A line of an error log: nginx, Apache, php-fpm, gunicorn.
+/// The line before the frames of an exception of Python.
+const TRACEBACK: &str = "Traceback (most recent call last):";
+/// A line of an error log: nginx, Apache, php-fpm, gunicorn, which has no time where its settings are wrong.
 static ERROR: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?m)^(?:[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9:]+ \[(?:emerg|alert|crit)\]|\[[^\]\n]+\] (?:\[[a-z_]*:(?:emerg|alert|crit)\]|\[[0-9]+\] \[(?:ERROR|CRITICAL)\]|(?:ERROR|ALERT):))[^\n]*$").ok()
+    Regex::new(r"(?m)^(?:[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9:]+ \[(?:emerg|alert|crit)\]|\[[^\]\n]+\] (?:\[[a-z_]*:(?:emerg|alert|crit)\]|\[[0-9]+\] \[(?:ERROR|CRITICAL)\]|(?:ERROR|ALERT):)|Error: |Failed to read config file: )[^\n]*$").ok()
 });
 
 /// The logs of a process, from their ends on.
@@ -70,7 +72,8 @@ impl ErrorLogs {
         let Some(pattern) = ERROR.as_ref() else { return Vec::new() };
         let mut lines: Vec<String> = Vec::new();
         for text in self.texts() {
-            lines.extend(pattern.find_iter(&text).map(|line| line.as_str().chars().take(CHARACTERS).collect()));
+            let found = pattern.find_iter(&text);
+            lines.extend(found.map(|line| with_reason(line.as_str(), &text[line.end()..])));
         }
         lines.split_off(lines.len().saturating_sub(LINES))
     }
@@ -85,6 +88,28 @@ impl ErrorLogs {
             Some(String::from_utf8_lossy(&bytes).into_owned())
         })
     }
+}
+
+/// A line about an error, with the exception of the traceback that follows it: of a chain of exceptions, the last one
+/// (`traceback` in Python's library reference).
+fn with_reason(line: &str, rest: &str) -> String {
+    let cut = |text: &str| text.chars().take(CHARACTERS).collect::<String>();
+    let mut lines = rest.lines().skip(1).peekable();
+    let mut reason = None;
+    while lines.next_if(|line| line.starts_with(TRACEBACK)).is_some() {
+        // The frames are indented. The exception follows them, and what its message has in further lines.
+        reason = lines.by_ref().find(|line| !line.is_empty() && !line.starts_with(' ')).or(reason);
+        while lines.next_if(|line| !line.starts_with(TRACEBACK) && !is_entry(line)).is_some() {}
+    }
+    match reason {
+        Some(reason) => format!("{}: {}", cut(line), cut(reason)),
+        None => cut(line),
+    }
+}
+
+/// Returns true for the first line of an entry of gunicorn's log, which begins with its time.
+fn is_entry(line: &str) -> bool {
+    line.strip_prefix('[').is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 /// The message that ends a reload. An address in use does not: nginx tries it five times within 2.5 s (`ngx_open_listening_sockets()` in
@@ -158,12 +183,29 @@ mod tests {
     }
 
     #[test]
+    fn an_error_is_quoted_with_the_exception_that_is_its_reason() {
+        let line = "[2026-11-26 09:50:44 +0000] [12] [ERROR] Exception in worker process";
+        let frames = "Traceback (most recent call last):\n  File \"/usr/a.py\", line 1, in f\n    load()\n";
+        let next = "[2026-11-26 09:50:44 +0000] [12] [INFO] Worker exiting (pid: 12)\n";
+        let denied = "PermissionError: [Errno 13] Permission denied: '/srv/web.py'";
+        let one = format!("\n{frames}{denied}\n{next}");
+        assert_eq!(with_reason(line, &one), format!("{line}: {denied}"));
+        let of = "\nDuring handling of the above exception, another exception occurred:\n\n";
+        let chain = format!("\n{frames}KeyError: 'x'\nof two lines\n{of}{frames}{denied}\n{next}{frames}other.Error\n");
+        assert_eq!(with_reason(line, &chain), format!("{line}: {denied}"));
+        assert_eq!(with_reason(line, &format!("\n{next}{frames}{denied}\n")), line, "it is of another entry");
+        assert_eq!(with_reason(line, ""), line);
+        assert_eq!(with_reason(line, &format!("\n{frames}")), line, "the end of it is not written yet");
+    }
+
+    #[test]
     fn the_errors_of_other_programs_are_known() {
         let pattern = ERROR.as_ref().expect("it is one");
         for line in [
             "[26-Nov-2026 09:50:44] ERROR: unable to bind listening socket",
             "[Thu Nov 26 09:50:44.123 2026] [core:emerg] [pid 13] (98)Address already in use",
             "[2026-11-26 09:50:44 +0000] [12] [ERROR] Exception in worker process",
+            "Error: can't chdir to '/srv/r1'",
         ] {
             assert!(pattern.is_match(line), "{line}");
         }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::flow::placeholders::{self, LivePaths, UnknownMain};
-use crate::flow::process::{Selector, Signal, Target};
+use crate::flow::process::{Heartbeat, Selector, Signal, Target};
 use crate::sys::exec::{self, Command, End, Finished};
 use crate::sys::http::Method;
 use crate::sys::proc::{self, Identity};
@@ -500,7 +500,7 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
         return Err(Not::Ever(format!("pid {} refused the reload: {refusal}", master.pid)));
     }
     let children = target.children();
-    let Some(worker) = children.difference(&baseline.children).next().copied() else {
+    let Some(worker) = new_one(&children, baseline) else {
         // Those that died at once may have done so between two looks.
         if replaces_all(master) && !children.iter().any(serves) && baseline.at.elapsed() > LONGEST_LOAD {
             return nothing_serves(target).await;
@@ -521,6 +521,10 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
         }
         return Err(Not::Yet(format!("pid {} started workers that died at once, and no other", master.pid)));
     }
+    if lacks_heartbeat(worker, master) {
+        let message = format!("pid {} started pid {}, which did not load its application", master.pid, worker.pid);
+        return Err(Not::Yet(message));
+    }
     let older = if replaces_all(master) { older_workers(baseline, target) } else { 0 };
     if older > 0 {
         let (pid, master) = (worker.pid, master.pid);
@@ -530,6 +534,23 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
         return Err(Not::Yet(message));
     }
     Ok((Some(worker.pid), describe_worker(worker, master, baseline)))
+}
+
+/// One of these workers that was not there before the reload; of gunicorn's, rather one that has loaded its application.
+fn new_one(children: &BTreeSet<Identity>, baseline: &Baseline) -> Option<Identity> {
+    let beats = |worker: &Identity| Heartbeat::of(worker.pid) == Heartbeat::Beats;
+    let mut new = children.difference(&baseline.children).copied();
+    new.clone().find(beats).or_else(|| new.next())
+}
+
+/// Returns `true` for a worker of gunicorn that has not loaded its application. One that could not has closed the file of its heartbeat when it
+/// ends, and the master has those of all its workers open (`Arbiter.spawn_worker()` in `gunicorn/arbiter.py`).
+fn lacks_heartbeat(worker: Identity, master: Identity) -> bool {
+    match Heartbeat::of(worker.pid) {
+        Heartbeat::Beats => false,
+        Heartbeat::Awaited => true,
+        Heartbeat::Unknown => Heartbeat::of(master.pid) != Heartbeat::Unknown,
+    }
 }
 
 /// Returns `false` for a worker that takes no new requests, as its title says (nginx: `ngx_worker_process_cycle()` in
@@ -562,11 +583,13 @@ fn older_workers(baseline: &Baseline, target: &Target) -> usize {
 }
 
 /// Waits until a new worker has lived for a while. One of an interpreter has still to load its application, by which it may end: it computes
-/// meanwhile, and afterwards it waits for each request.
+/// meanwhile, and afterwards it waits for each request. It may also wait while it loads, for a database: a worker with a heartbeat is
+/// known better.
 async fn started(worker: Identity) {
     let start = Instant::now();
     let loads = proc::exe(worker.pid).and_then(|exe| exe.file_name().map(|name| name.to_string_lossy().into_owned()));
-    let loads = loads.is_some_and(|name| INTERPRETERS.iter().any(|interpreter| name.starts_with(interpreter)));
+    let loads = loads.is_some_and(|name| INTERPRETERS.iter().any(|interpreter| name.starts_with(interpreter)))
+        && Heartbeat::of(worker.pid) == Heartbeat::Unknown;
     let ticks = || proc::stat(worker.pid).map_or(0, |stat| stat.utime + stat.stime);
     loop {
         let before = (ticks(), proc::waits(worker.pid));

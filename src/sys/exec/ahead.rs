@@ -30,9 +30,9 @@ impl Ahead {
     /// Takes the steps for a command with this setup, if there is one.
     pub(super) fn take(setup: Option<&Setup>, channel: Option<&OwnedFd>) -> SetupStep<Self> {
         let rules = match setup {
-            Some(Setup::Enter(run_as, _)) => {
+            Some(Setup::Enter(entry)) => {
                 again::give_up_ahead()?;
-                enter::rehearse(*run_as);
+                enter::rehearse(entry.run_as);
                 None
             }
             Some(Setup::Confine(confinement)) => {

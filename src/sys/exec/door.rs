@@ -10,8 +10,9 @@ use std::path::PathBuf;
 
 use super::again::{CommandProgram, Reporter};
 use super::confine::{self, Confinement, PreparedRules};
+use super::enter::{self, Entry};
 use super::view::{self, FileSystemView, ViewMount};
-use super::{Command, RunAs, enter, environment};
+use super::{Command, RunAs, environment};
 use crate::sys::proc::Identity;
 
 /// The word for a process that only executes the command.
@@ -22,8 +23,8 @@ const PLAIN: &str = "plain";
 pub(super) enum Setup {
     /// None.
     Plain,
-    /// It becomes like another process, without these variables of its environment.
-    Enter(RunAs, Vec<String>),
+    /// It becomes like another process.
+    Enter(Entry),
     /// It confines itself.
     Confine(Confinement),
     /// It sees a file system of its own.
@@ -107,7 +108,7 @@ fn parse(mut line: impl Iterator<Item = OsString>) -> Option<SubcommandLine> {
             let pid = text(line.next()?)?.parse().ok()?;
             let start = text(line.next()?)?.parse().ok()?;
             let root = line.next()? == "root";
-            Setup::Enter(RunAs { process: Identity { pid, start }, root }, Vec::new())
+            Setup::Enter(Entry::of(RunAs { process: Identity { pid, start }, root }))
         }
         confine::SUBCOMMAND => Setup::Confine(Confinement::default()),
         view::SUBCOMMAND => Setup::View(FileSystemView::default()),
@@ -124,7 +125,8 @@ fn parse(mut line: impl Iterator<Item = OsString>) -> Option<SubcommandLine> {
                 let (pid, start) = value.split_once(':')?;
                 image = Some(Identity { pid: pid.parse().ok()?, start: start.parse().ok()? });
             }
-            ("--unset", Setup::Enter(_, unset)) => unset.push(value.to_owned()),
+            ("--unset", Setup::Enter(entry)) => entry.unset.push(value.to_owned()),
+            ("--directory", Setup::Enter(entry)) => entry.directory = Some(line.next()?.into()),
             ("--strict", Setup::Confine(confinement)) => confinement.strict = true,
             ("--hide", Setup::Confine(confinement)) => confinement.hidden.push(line.next()?.into()),
             ("--fix", Setup::Confine(confinement)) => confinement.fixed.push(line.next()?.into()),
@@ -146,7 +148,10 @@ impl Door {
     /// The command with its setup and its environment, as the gate has them.
     pub(super) fn of(command: &Command) -> Self {
         let setup = match (command.run_as, &command.view, &command.confinement) {
-            (Some(run_as), ..) => Setup::Enter(run_as, command.unset.clone()),
+            (Some(run_as), ..) => {
+                let (unset, directory) = (command.unset.clone(), command.directory.clone());
+                Setup::Enter(Entry { run_as, unset, directory })
+            }
             (None, Some(view), _) => Setup::View(view.clone()),
             (None, None, Some(confinement)) => Setup::Confine(confinement.clone()),
             (None, None, None) => Setup::Plain,
@@ -186,7 +191,7 @@ impl Door {
         };
         match setup {
             Setup::Plain => reporter.execute(PLAIN, Ok(environment), &program),
-            Setup::Enter(run_as, unset) => enter::execute(reporter, run_as, &unset, &program),
+            Setup::Enter(entry) => enter::execute(reporter, &entry, &program),
             Setup::Confine(confinement) => confine::execute(reporter, &confinement, environment, &program, prepared),
             Setup::View(view) => view::execute(reporter, &view, &environment, &program),
         }
@@ -196,7 +201,7 @@ impl Door {
     fn line(&self) -> Vec<OsString> {
         let arguments = match &self.setup {
             Setup::Plain => Vec::new(),
-            Setup::Enter(run_as, unset) => enter::arguments(*run_as, unset),
+            Setup::Enter(entry) => enter::arguments(entry),
             Setup::Confine(confinement) => confine::arguments(confinement),
             Setup::View(view) => view::arguments(view),
         };

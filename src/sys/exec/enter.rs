@@ -4,7 +4,7 @@
 //! Validating a configuration can execute it (`load_module` in nginx, a Python file in gunicorn), so the command never has
 //! more privileges than the target.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ use rustix::thread::CapabilitySet;
 use super::RunAs;
 use super::again::{self, CommandProgram, Reporter, SetupStep, step};
 use crate::sys::proc::{self, Identity};
+use crate::sys::service_manager;
 use crate::sys::shortage::unless_short;
 
 /// The reason why a command cannot run as a process with rights that its caller did not have.
@@ -26,18 +27,42 @@ pub const LENDS_RIGHTS: &str =
 /// The hidden subcommand.
 pub(super) const SUBCOMMAND: &str = "enter";
 
+/// The process that a command becomes like, and the differences from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) run_as: RunAs,
+    /// Variables of its environment that the command does not take.
+    pub(super) unset: Vec<String>,
+    /// Working directory in place of its own, as named in its root.
+    pub(super) directory: Option<PathBuf>,
+}
+
+impl Entry {
+    /// No differences.
+    pub(super) fn of(run_as: RunAs) -> Self {
+        Self { run_as, unset: Vec::new(), directory: None }
+    }
+
+    /// Returns `true` for a variable that the command takes. Those of a service manager are for the service alone.
+    fn takes(&self, name: &OsStr) -> bool {
+        !service_manager::is_own_variable(name) && !self.unset.iter().any(|unset| name == unset.as_str())
+    }
+}
+
 /// The arguments of the subcommand.
-pub(super) fn arguments(run_as: RunAs, unset: &[String]) -> Vec<OsString> {
-    let Identity { pid, start } = run_as.process;
-    let root = if run_as.root { "root" } else { "same" };
+pub(super) fn arguments(entry: &Entry) -> Vec<OsString> {
+    let Identity { pid, start } = entry.run_as.process;
+    let root = if entry.run_as.root { "root" } else { "same" };
     let which = [pid.to_string(), start.to_string(), root.to_owned()];
-    which.into_iter().chain(unset.iter().map(|name| format!("--unset={name}"))).map(OsString::from).collect()
+    let unset = entry.unset.iter().map(|name| format!("--unset={name}"));
+    let directory = entry.directory.iter().flat_map(|path| ["--directory".into(), path.clone().into_os_string()]);
+    which.into_iter().chain(unset).map(OsString::from).chain(directory).collect()
 }
 
 /// Becomes like the process and executes the command. It returns only if that failed, with the message and the exit code.
-pub(super) fn execute(reporter: &Reporter, run_as: RunAs, unset: &[String], program: &CommandProgram) -> (String, u8) {
-    let environment = become_like(run_as).map(|mut likeness| {
-        likeness.environment.retain(|(name, _)| !unset.iter().any(|unset| name == unset.as_str()));
+pub(super) fn execute(reporter: &Reporter, entry: &Entry, program: &CommandProgram) -> (String, u8) {
+    let environment = become_like(entry).map(|mut likeness| {
+        likeness.environment.retain(|(name, _)| entry.takes(name));
         likeness.environment
     });
     reporter.execute(SUBCOMMAND, environment, program)
@@ -143,14 +168,16 @@ fn limits(process: &Process) -> io::Result<Vec<(Resource, Rlimit)>> {
 
 /// Takes the root, working directory, groups, user and capabilities of a process, in the order that keeps the right to do
 /// the next, and gives up every way to get more.
-fn become_like(run_as: RunAs) -> SetupStep<Likeness> {
+fn become_like(entry: &Entry) -> SetupStep<Likeness> {
+    let run_as = entry.run_as;
     let pid = run_as.process.pid;
     let likeness = likeness(run_as.process).map_err(|error| (format!("look into pid {pid}"), error))?;
     if run_as.root {
         let enter = rustix::process::fchdir(&likeness.root).and_then(|()| rustix::process::chroot("."));
         step(enter, || format!("enter the root of pid {pid}"))?;
     }
-    let directory = likeness.directory.clone().unwrap_or_else(|| PathBuf::from("/"));
+    let own = || likeness.directory.clone().unwrap_or_else(|| PathBuf::from("/"));
+    let directory = entry.directory.clone().unwrap_or_else(own);
     if rustix::process::chdir(&directory).is_err() {
         step(rustix::process::chdir("/"), || "change to the root directory".into())?;
     }
@@ -194,4 +221,22 @@ fn limit_capabilities(likeness: &Likeness) -> SetupStep {
     let permitted = (own.permitted & theirs.permitted).difference(again::NEVER);
     // Only the ambient set outlives the execve of a user who is not root.
     again::keep_capabilities(permitted, permitted & theirs.effective, permitted & theirs.ambient)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_does_not_speak_for_the_service_that_it_is_like() {
+        let process = Identity { pid: 1, start: 0 };
+        let entry = Entry { unset: vec!["NGINX".to_owned()], ..Entry::of(RunAs { process, root: false }) };
+        let takes = |name: &str| entry.takes(OsStr::new(name));
+        for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "NGINX"] {
+            assert!(!takes(name), "{name}");
+        }
+        for name in ["PATH", "HOME", "LISTEN", "NOTIFY_SOCKET_OF_APP", "JOURNAL_STREAM"] {
+            assert!(takes(name), "{name}");
+        }
+    }
 }

@@ -29,6 +29,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::signal::unix::SignalKind;
 
 use crate::sys::proc::{self, Identity};
+use crate::sys::service_manager;
 use crate::sys::shortage::is_shortage;
 
 pub use confine::Confinement;
@@ -72,6 +73,8 @@ pub struct Command {
     pub confinement: Option<Confinement>,
     /// Variables of that process's environment that it must not take.
     pub unset: Vec<String>,
+    /// Directory in which it works in place of that process's own, as named in the root of that process.
+    pub directory: Option<PathBuf>,
     /// Variables of the gate's own environment that it sees where it runs as the gate itself: names, or prefixes with a `*`.
     pub pass_env: Vec<String>,
     /// Further variables that it sees where it runs as the gate itself, with their values.
@@ -94,6 +97,7 @@ impl Command {
             view: None,
             confinement: None,
             unset,
+            directory: None,
             pass_env,
             env,
             timeout,
@@ -299,6 +303,7 @@ fn environment(pass: &[String]) -> Vec<(OsString, OsString)> {
         // The patterns of the presets fit untranslated messages.
         name != b"LC_ALL" && name != b"PATH" && pass.iter().any(fits)
     };
+    let is_meant = |name: &OsString| is_meant(name) && !service_manager::is_own_variable(name);
     own.into_iter().chain(std::env::vars_os().filter(|(name, _)| is_meant(name))).collect()
 }
 

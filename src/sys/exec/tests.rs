@@ -7,6 +7,7 @@ use rustix::io::Errno;
 
 use super::again::{CommandProgram, KeeperReport, Reporter};
 use super::door::{Door, Setup};
+use super::enter::Entry;
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -237,8 +238,12 @@ fn doors() -> Vec<Door> {
     let confinement = Confinement { strict: true, hidden, fixed, only: Some(vec!["--hide".into()]) };
     let setups = [
         Setup::Plain,
-        Setup::Enter(ABSENT, vec![]),
-        Setup::Enter(RunAs { root: false, ..ABSENT }, vec!["NGINX".to_owned(), "A=B".to_owned()]),
+        Setup::Enter(Entry::of(ABSENT)),
+        Setup::Enter(Entry {
+            unset: vec!["NGINX".to_owned(), "A=B".to_owned()],
+            directory: Some("--".into()),
+            ..Entry::of(RunAs { root: false, ..ABSENT })
+        }),
         Setup::Confine(confinement),
         Setup::Confine(Confinement::default()),
         Setup::View(view),
@@ -322,7 +327,8 @@ fn a_failure_before_the_command_has_a_meaning_of_its_own() {
 
 #[test]
 fn a_missing_process_cannot_be_entered() {
-    let (message, code) = enter::execute(&Reporter::none(), ABSENT, &[], &CommandProgram::named(vec!["true".into()]));
+    let (message, code) =
+        enter::execute(&Reporter::none(), &Entry::of(ABSENT), &CommandProgram::named(vec!["true".into()]));
     assert_eq!(code, 125);
     assert!(message.starts_with("reload-gate enter: cannot look into pid 2147483647: "), "{message}");
 }

@@ -1,5 +1,6 @@
 //! The files that the running target reads. A verdict counts only if the tree is among them. IO: reads files through /proc.
 
+mod directory;
 pub(super) mod nginx;
 
 use std::borrow::Cow;
@@ -9,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use reload_gate_contract::{Code, Finding, Place as Position};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+
+use directory::ReloadDirectory;
 
 use super::place::ExecutionPlace;
 use super::{PathMap, ValidationContext};
@@ -40,12 +43,17 @@ pub struct ConfigLookup {
     pub defaults: Option<Vec<PathBuf>>,
     /// The configuration is a program, and may read any file.
     pub is_program: bool,
+    /// The rules for the directory to which it goes back at a reload, if its relative paths begin there.
+    pub directory: Option<ReloadDirectory>,
 }
 
 /// Returns the finding that the target does not read the tree, if that is certain.
 pub(super) fn obstacle(lookup: &ConfigLookup, context: &ValidationContext) -> Option<Finding> {
     let target = context.place.target.as_ref()?;
     let root = TargetRoot::open(target.pid())?;
+    if let Some(finding) = directory::obstacle(lookup, context, &root) {
+        return Some(finding);
+    }
     let cwd = context.place.cwd();
     let named: Vec<_> = lookup.named(&context.place.cmdline()).iter().map(|path| cwd.join(path)).collect();
     let begins = match (named.as_slice(), &lookup.defaults) {
