@@ -185,6 +185,24 @@ fn a_process_on_probation_that_is_gone_holds_nothing_up() {
     assert_eq!(world.gate.incident().map(|incident| incident.kind), Some(Kind::TargetMissing), "{}", world.story());
 }
 
+/// In this history another program reloads the application while a scan is under way, which has read what lay there before.
+#[test]
+fn a_scan_that_is_older_than_new_workers_tells_nothing_of_them() {
+    let ms = Duration::from_millis;
+    let (running, unseen) = (SimulatedContent::Good(2), SimulatedContent::Good(0));
+    let script = [
+        (ms(30_000), Fault::Write(running)),
+        (ms(1_034), Fault::Foreign),
+        (ms(8), Fault::Foreign),
+        (ms(0), Fault::WriteUnseen(unseen)),
+        (ms(0), Fault::Foreign),
+        (ms(217), Fault::Write(SimulatedContent::Absent)),
+        (ms(0), Fault::Write(running)),
+    ];
+    let world = play(SimulatedWorld::new(SimulatedContent::Absent, [ms(1)].to_vec()), &script);
+    assert_eq!(world.live, Some(running), "{}", world.story());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 

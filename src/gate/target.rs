@@ -69,6 +69,8 @@ struct RenewedWorkers {
     start: Instant,
     /// See [`Loss::Renewed`].
     by_reload: bool,
+    /// The scan that was under way when they were found may have read what lay there before.
+    during_scan: bool,
 }
 
 /// The state of the search for the target.
@@ -167,15 +169,15 @@ impl Gate {
         if let Loss::Renewed { since: Some(start), by_reload } = loss
             && self.lay_since(start)
         {
-            self.target.renewed = Some(RenewedWorkers { pid, start, by_reload });
+            let is_scan =
+                matches!(self.activity, Activity::Scanning(_) | Activity::Confirming(..) | Activity::Concluding(..));
+            let during_scan = is_scan && !self.policy.publish;
+            self.target.renewed = Some(RenewedWorkers { pid, start, by_reload, during_scan });
             if self.policy.publish {
                 return self.weigh_renewal(now, effects);
             }
             // A scan tells whether it was another content for a moment.
-            if !matches!(self.activity, Activity::Scanning(_)) {
-                self.settle.at(now);
-            }
-            return;
+            return self.settle.at(now);
         }
         let is_undecided = |kind| matches!(kind, Kind::Rejected | Kind::Inconclusive);
         let is_open = self.incident.is_some_and(|incident| is_undecided(incident.kind));
@@ -241,7 +243,12 @@ impl Gate {
 
     /// Decides about new workers that the gate did not cause: they run what is live, or it is unknown what they run.
     pub(super) fn weigh_renewal(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let Some(RenewedWorkers { pid, start, by_reload }) = self.target.renewed.take() else { return };
+        let Some(renewed) = self.target.renewed.take() else { return };
+        let RenewedWorkers { pid, start, by_reload, during_scan } = renewed;
+        if during_scan {
+            self.target.renewed = Some(RenewedWorkers { during_scan: false, ..renewed });
+            return self.settle.at(now);
+        }
         if !self.lay_since(start) {
             return self.target_lost(now, pid, Loss::Renewed { since: None, by_reload }, effects);
         }

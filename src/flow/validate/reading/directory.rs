@@ -33,7 +33,7 @@ pub struct ReloadDirectory {
 
 /// The change from that directory into another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Change {
+enum DirectoryChange {
     Nothing,
     /// Into a directory below it.
     Below(PathBuf),
@@ -41,7 +41,7 @@ enum Change {
     Elsewhere,
 }
 
-impl Change {
+impl DirectoryChange {
     fn to(path: &str) -> Self {
         let steps: Vec<_> = Path::new(path).components().filter(|step| *step != Component::CurDir).collect();
         match steps.as_slice() {
@@ -56,14 +56,16 @@ impl Change {
 
 impl ReloadDirectory {
     /// The change that the command line asks for, or else the configuration.
-    fn change(&self, words: &[String], further: &[String], text: &str) -> Change {
+    fn change(&self, words: &[String], further: &[String], text: &str) -> DirectoryChange {
         let given = |words: &[String]| self.options.iter().flat_map(|option| option_values(words, option)).next_back();
         let settings =
             self.setting.as_ref().and_then(LazyRegex::get).and_then(|found| found.captures_iter(text).last());
         match (given(words).or_else(|| given(further)), settings) {
-            (Some(path), _) => Change::to(&path),
-            (None, Some(setting)) => setting.name("value").map_or(Change::Elsewhere, |path| Change::to(path.as_str())),
-            (None, None) => Change::Nothing,
+            (Some(path), _) => DirectoryChange::to(&path),
+            (None, Some(setting)) => {
+                setting.name("value").map_or(DirectoryChange::Elsewhere, |path| DirectoryChange::to(path.as_str()))
+            }
+            (None, None) => DirectoryChange::Nothing,
         }
     }
 }
@@ -92,7 +94,7 @@ pub(super) fn obstacle(lookup: &ConfigLookup, context: &ValidationContext, root:
     if start != started.cwd {
         let _ = place.directory.set(start.clone());
     }
-    let (link, current) = Some(started.replaced(&start, context)?).filter(|_| change != Change::Elsewhere)?;
+    let (link, current) = Some(started.replaced(&start, context)?).filter(|_| change != DirectoryChange::Elsewhere)?;
     Some(replaced(pid, &start, &link, &current))
 }
 
@@ -110,8 +112,8 @@ struct Started<'a> {
 
 impl Started<'_> {
     /// The directory of its start as it names it itself; `None` if that is unknown.
-    fn directory(&self, by_name: bool, change: &Change) -> Option<PathBuf> {
-        let below = if let Change::Below(below) = change { below.as_path() } else { Path::new("") };
+    fn directory(&self, by_name: bool, change: &DirectoryChange) -> Option<PathBuf> {
+        let below = if let DirectoryChange::Below(below) = change { below.as_path() } else { Path::new("") };
         let above = self.cwd.ends_with(below).then(|| self.cwd.ancestors().nth(below.components().count())).flatten();
         let name = proc::variable(self.pid, "PWD").map(PathBuf::from).filter(|name| by_name && name.is_absolute());
         if let Some(name) = &name
@@ -120,8 +122,8 @@ impl Started<'_> {
             return Some(name.clone());
         }
         match change {
-            Change::Elsewhere if name.is_some_and(|name| self.root.kind(&name).is_some()) => None,
-            Change::Elsewhere => self.removed_directory_of_parent(),
+            DirectoryChange::Elsewhere if name.is_some_and(|name| self.root.kind(&name).is_some()) => None,
+            DirectoryChange::Elsewhere => self.removed_directory_of_parent(),
             _ => above.map(Path::to_path_buf),
         }
     }
@@ -227,15 +229,15 @@ mod tests {
             let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
             rule().change(&owned(words), &owned(further), text)
         };
-        let below = |path: &str| Change::Below(path.into());
-        assert_eq!(change(&["gunicorn", "web:app"], &["-"], ""), Change::Nothing);
-        assert_eq!(change(&["gunicorn", "--chdir", "/srv"], &["-"], "chdir = 'app'"), Change::Elsewhere);
+        let below = |path: &str| DirectoryChange::Below(path.into());
+        assert_eq!(change(&["gunicorn", "web:app"], &["-"], ""), DirectoryChange::Nothing);
+        assert_eq!(change(&["gunicorn", "--chdir", "/srv"], &["-"], "chdir = 'app'"), DirectoryChange::Elsewhere);
         assert_eq!(change(&["gunicorn", "--chdir=app"], &["-"], ""), below("app"));
         assert_eq!(change(&["gunicorn"], &["-", "--chdir", "./a/b/"], ""), below("a/b"));
         assert_eq!(change(&["gunicorn"], &["-"], "chdir = 'app'"), below("app"));
-        assert_eq!(change(&["gunicorn"], &["-"], "chdir = '.'"), Change::Nothing);
-        assert_eq!(change(&["gunicorn"], &["-"], "chdir = '../other'"), Change::Elsewhere);
-        assert_eq!(change(&["gunicorn"], &["-"], "chdir = os.path.dirname(__file__)"), Change::Elsewhere);
+        assert_eq!(change(&["gunicorn"], &["-"], "chdir = '.'"), DirectoryChange::Nothing);
+        assert_eq!(change(&["gunicorn"], &["-"], "chdir = '../other'"), DirectoryChange::Elsewhere);
+        assert_eq!(change(&["gunicorn"], &["-"], "chdir = os.path.dirname(__file__)"), DirectoryChange::Elsewhere);
     }
 
     #[test]
