@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{command, copy, eventually, gate_command, needs, skip, unique};
+use crate::support::{Gate, command, copy, eventually, gate_command, needs, skip, unique};
 
 /// A configuration, and a volume in which it would be published; not where everybody may write.
 struct Place(tempfile::TempDir);
@@ -113,6 +113,46 @@ fn the_credentials_of_the_gates_container_are_not_read() {
     let makes = "sh -c 'echo $$ > /run/app.pid && cat /run/app.pid'";
     assert_eq!(beside_secrets("", "", makes).1, 0);
     assert_ne!(beside_secrets("", "--sandbox strict", makes).1, 0);
+}
+
+/// Returns true if the process for the next command of a gate waits, restricted already.
+fn has_restricted_process(gate: u32) -> bool {
+    let children = |pid: &str| {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let texts = tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
+        texts.flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    let is_confined = |pid: &String| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2")
+    };
+    children(&gate.to_string()).iter().flat_map(|keeper| children(keeper)).any(|child| is_confined(&child))
+}
+
+#[test]
+fn rules_that_were_made_before_hide_what_appeared_since_and_show_the_rest() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root can mount");
+    }
+    needs!("unshare", "mount");
+    let place = Place::new("app.conf", "one");
+    let script = "mount -t tmpfs -o mode=0755 none /run && cp \"$0\" /run/reload-gate && \
+         exec /run/reload-gate run --log-format json --sandbox strict --signal none --watch \"$1\" --validate \"$2\"";
+    let mut unshare = command("unshare");
+    unshare.args(["--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_reload-gate")]).arg(place.path("config"));
+    unshare.arg("sh -c 'if cat /run/secrets/token; then exit 3; fi; cat /run/fresh'");
+    let mut gate = Gate::start(unshare);
+    gate.wait_for("rejected");
+    let pid = gate.pid();
+    eventually("the next process is restricted", || has_restricted_process(pid));
+    let run = PathBuf::from(format!("/proc/{pid}/root/run"));
+    std::fs::create_dir(run.join("secrets")).expect("there is room");
+    std::fs::write(run.join("secrets/token"), "hunter2").expect("there is room");
+    std::fs::write(run.join("fresh"), "fresh").expect("there is room");
+    std::fs::write(place.path("config/app.conf"), "two").expect("there is room");
+    let verdict = gate.wait_for_any(&["accepted", "rejected"]);
+    assert_eq!(verdict["event"], "accepted", "{}", gate.story());
+    assert!(!gate.story().contains("hunter2"), "{}", gate.story());
 }
 
 #[test]

@@ -10,6 +10,11 @@ use crate::support::{Gate, Kubelet, Volume, command, eventually, needs, script, 
 const WITHOUT_VALIDATOR: usize = 25;
 const WITH_BUNDLED_CHECKER: usize = 55;
 
+/// Limits of the calls of the process for a command, from the message with the command to its execution, without those that close
+/// descriptors. A confined one looks at each directory on the way to the watched one.
+const COMMAND_HERE: usize = 80;
+const COMMAND_AS_THE_TARGET: usize = 75;
+
 /// Words of a command in a process namespace of its own, where no other test makes processes; `None` where that is not permitted.
 fn in_namespace() -> Option<Vec<&'static str>> {
     let words = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
@@ -85,10 +90,32 @@ impl TracedGate {
             |line: &str| lines.iter().filter(|other| thread(other) == thread(line)).any(|other| !is_watch(&other));
         Some(lines.iter().filter(|line| works(line)).map(|line| (*line).to_owned()).collect())
     }
+
+    /// Returns the calls of the process for the last command, from the message with the command to its execution.
+    fn before_command(&self) -> Option<Vec<String>> {
+        let text = std::fs::read_to_string(&self.trace).expect("it is there");
+        let closes = |line: &&str| line.contains(" close(") || line.contains(", F_GETFD");
+        let lines: Vec<_> = text.lines().filter(|line| !line.contains(" resumed>") && !closes(line)).collect();
+        let execution = lines.iter().rposition(|line| line.contains("execve(") && line.contains(COMMAND))?;
+        let process = lines[execution].split(' ').next()?;
+        let own: Vec<_> = lines[..=execution].iter().filter(|line| line.split(' ').next() == Some(process)).collect();
+        let message = own.iter().rposition(|line| line.contains("recvfrom("))?;
+        Some(own[message..].iter().map(|line| (**line).to_owned()).collect())
+    }
 }
 
 /// Returns the calls of the change that needed the fewest of five: a thread that ends may add some to any.
 fn fewest_calls(directory: &Path, namespace: &[&str], more: &[&str]) -> Vec<String> {
+    fewest(directory, namespace, more, TracedGate::last_change)
+}
+
+/// Returns the calls of the change for which `calls` are the fewest of five.
+fn fewest(
+    directory: &Path,
+    namespace: &[&str],
+    more: &[&str],
+    calls: fn(&TracedGate) -> Option<Vec<String>>,
+) -> Vec<String> {
     let config = |number: usize| format!("events {{}}\nhttp {{}}\n# {number}\n");
     let mut volume = Volume::new(directory.join("volume"), Kubelet::New, &[("nginx.conf", &config(0))]);
     let watch = volume.path().to_str().expect("it is UTF-8").to_owned();
@@ -102,7 +129,7 @@ fn fewest_calls(directory: &Path, namespace: &[&str], more: &[&str]) -> Vec<Stri
         volume.write(&[("nginx.conf", &config(number))]);
         traced.gate.wait_for("reloaded");
         eventually("the signal is in the trace", || traced.signals() > before);
-        traced.last_change()
+        calls(&traced)
     });
     changes.min_by_key(Vec::len).expect("there were changes")
 }
@@ -139,6 +166,35 @@ fn the_known_generation_is_read_as_soon_as_the_next_one_is_written() {
     eventually("the known generation is read", || opens(&traced) > before);
     traced.gate.listen(Duration::from_millis(500));
     assert_eq!(traced.signals(), signals, "nothing is committed");
+}
+
+/// A command that does nothing, by its path.
+const COMMAND: &str = "/bin/true";
+
+/// Returns the fewest calls before the execution of a command that runs in this place.
+fn before_command(root: &str) -> Option<Vec<String>> {
+    let namespace = in_namespace()?;
+    let directory = tempfile::tempdir().expect("there is room");
+    let more = ["--validate", COMMAND, "--root", root];
+    Some(fewest(directory.path(), &namespace, &more, TracedGate::before_command))
+}
+
+#[test]
+fn a_confined_command_is_executed_after_few_system_calls() {
+    needs!("strace", "python3", "unshare");
+    let Some(calls) = before_command("local") else { return skip("no process namespace may be made") };
+    assert!(calls.len() <= COMMAND_HERE, "{} calls:\n{}", calls.len(), calls.join("\n"));
+    let late = calls.iter().filter(|call| call.contains("landlock_add_rule(") || call.contains("seccomp(")).count();
+    assert_eq!(late, 0, "its rules are made before the command comes:\n{}", calls.join("\n"));
+}
+
+#[test]
+fn a_command_that_runs_as_the_target_is_executed_after_few_system_calls() {
+    needs!("strace", "python3", "unshare");
+    let Some(calls) = before_command("target") else { return skip("no process namespace may be made") };
+    assert!(calls.len() <= COMMAND_AS_THE_TARGET, "{} calls:\n{}", calls.len(), calls.join("\n"));
+    let late = calls.iter().filter(|call| call.contains("seccomp(")).count();
+    assert_eq!(late, 0, "its calls are filtered before the command comes:\n{}", calls.join("\n"));
 }
 
 #[test]

@@ -97,8 +97,8 @@ impl CommandEntry {
     /// The program and the option with which it only checks a configuration.
     pub(super) fn check_word(&self) -> Option<(String, String)> {
         let CommandWords::Split(words) = &self.command else { return None };
-        // `-c FILE` names the configuration, in bird for instance, and checks nothing.
-        let names_file = |next: Option<&GivenValue<String>>| next.is_some_and(|next| next.value.starts_with('{'));
+        // `-c FILE` names the configuration, in bird for instance, and checks nothing; nor does `-c NAME=FILE` of PostgreSQL.
+        let names_file = |next: Option<&GivenValue<String>>| next.is_some_and(|next| next.value.contains('{'));
         let is_check = |(place, word): &(usize, &GivenValue<String>)| {
             CHECK_OPTIONS.contains(&word.value.as_str()) && !names_file(words.get(place + 1))
         };

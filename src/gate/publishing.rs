@@ -9,7 +9,7 @@ use reload_gate_contract::Finding;
 use super::{Activity, Effect, Gate};
 use crate::flow::tree::{Digest, Revision};
 use crate::report::{Event, Kind, Level};
-use crate::sys::promise::{PUBLISHES, REFUSES};
+use crate::sys::promise::{PUBLISHES, REFUSES, WAITS_FOR_CHANGE};
 
 /// Remedy where another program writes a published volume.
 const ONLY_WRITER: &str =
@@ -168,7 +168,11 @@ impl Gate {
             let message =
                 format!("{} was not verified; the last-known-good revision is live again{proven}", about.short());
             // A group takes it for no newer one, until its object changes.
-            let next = if self.policy.permission { REFUSES } else { PUBLISHES };
+            let next = match self.retry {
+                _ if self.policy.permission => REFUSES,
+                Some(_) => PUBLISHES,
+                None => WAITS_FOR_CHANGE,
+            };
             let help = format!("`unverified` gives the reason; {next}");
             let event = Event { kind: Kind::Restored, level, previous: Some(about), ..proof };
             effects.push(Effect::Report(event.message(message).help(Some(help))));

@@ -7,7 +7,7 @@ use super::{Activity, Effect, Gate, ReloadRequest};
 use crate::flow::process::TargetError;
 use crate::flow::reload::Sent;
 use crate::flow::tree::{Digest, Revision};
-use crate::flow::verify::Proof;
+use crate::flow::verify::{Proof, ReloadAnswer};
 use crate::report::{Event, Kind, Level};
 
 /// A reload that is deferred for longer is reported.
@@ -151,8 +151,12 @@ impl Gate {
                 self.retry = None;
                 self.end_once(effects);
             }
-            Proof::Missing { message, help, .. } => {
+            Proof::Missing { message, help, answer } => {
                 self.raise_unverified(now, digest, (message, help), effects);
+                if answer == ReloadAnswer::Ended && self.policy.publish {
+                    // Each try would end the service once more.
+                    self.retry = None;
+                }
                 self.restore(digest, effects);
                 if !self.policy.publish && !self.target.is_sought() {
                     // The application may only be slow.

@@ -177,6 +177,12 @@ impl Gate {
             }
             return;
         }
+        let is_undecided = |kind| matches!(kind, Kind::Rejected | Kind::Inconclusive);
+        let is_open = self.incident.is_some_and(|incident| is_undecided(incident.kind));
+        if matches!(loss, Loss::Renewed { .. }) && self.running().is_none() && is_open {
+            // gunicorn renews a worker after so many requests: that their content is unknown is reported once.
+            return;
+        }
         self.reload_unproven = true;
         self.withheld = None;
         let after_reload = if loss == Loss::Ended { self.ended_by_reload(now) } else { None };

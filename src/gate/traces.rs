@@ -50,6 +50,22 @@ fn a_reload_with_a_rejected_content_is_found_when_the_rejection_ends() {
 }
 
 #[test]
+fn workers_that_are_renewed_again_and_again_are_reported_once() {
+    let mut world = world(SimulatedContent::Good(0));
+    world.happen(Fault::Write(SimulatedContent::Bad(0)));
+    world.pass(SHORT);
+    for _ in 0..3 {
+        world.happen(Fault::Foreign);
+        world.pass(SHORT);
+    }
+    assert_eq!(world.count(Kind::TargetReplaced), 1, "{}", world.story());
+    world.happen(Fault::Write(SimulatedContent::Good(0)));
+    world.pass(SHORT);
+    assert_eq!(world.live, Some(SimulatedContent::Good(0)), "{}", world.story());
+    assert!(world.gate.is_live(), "{}", world.story());
+}
+
+#[test]
 fn a_bad_change_is_rejected_once_and_a_revert_recovers() {
     let mut world = world(SimulatedContent::Good(0));
     world.happen(Fault::Write(SimulatedContent::Bad(0)));

@@ -12,7 +12,7 @@ use crate::flow::reload::Sent;
 use crate::flow::snapshot::{Snapshot, SnapshotError};
 use crate::flow::tree::{Digest, Revision, Tree};
 use crate::flow::validate::{Main, Validation};
-use crate::flow::verify::Proof;
+use crate::flow::verify::{Proof, ReloadAnswer};
 use crate::flow::watch::Hint;
 use crate::report::{Event, Kind};
 
@@ -616,7 +616,11 @@ impl SimulatedWorld {
         // The application reads what is there when it gets to it, which may be newer than the content of the reload.
         let is_taken = !matches!(self.read(), Some(SimulatedContent::Untaken(_) | SimulatedContent::Fatal(_)));
         if !self.target || !is_taken {
-            return Proof::Missing { message: "no new worker".into(), help: "see the log".into(), refused: false };
+            return Proof::Missing {
+                message: "no new worker".into(),
+                help: "see the log".into(),
+                answer: ReloadAnswer::Unknown,
+            };
         }
         Proof::Proven { pid: Some(8), message: "pid 8 is new".into(), after: Duration::from_millis(3) }
     }

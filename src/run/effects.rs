@@ -9,7 +9,7 @@ use crate::flow::reload::{Circumstances, ReloadMethod};
 use crate::flow::snapshot::Snapshot;
 use crate::flow::tree::{Digest, Tree};
 use crate::flow::validate::Validation;
-use crate::flow::verify::{NOT_CONFIGURED, Patience, Proof, Verification};
+use crate::flow::verify::{NOT_CONFIGURED, Patience, Proof, ReloadAnswer, Verification};
 use crate::gate::{Extent, Input, ReloadRequest};
 use crate::sys::exec;
 use crate::sys::worker::{self, WorkKind};
@@ -123,7 +123,9 @@ impl Runner {
                         let verification = filled.as_ref().unwrap_or(&config.verification);
                         verification.prove(&baseline, &config.selector, patience).await
                     }
-                    Err(UnknownMain { message, help }) => (Proof::Missing { message, help, refused: false }, None),
+                    Err(UnknownMain { message, help }) => {
+                        (Proof::Missing { message, help, answer: ReloadAnswer::Unknown }, None)
+                    }
                 },
                 None => (Proof::NotAsked { message: NOT_CONFIGURED.into() }, None),
             };

@@ -8,7 +8,7 @@ use reload_gate_contract::Finding;
 use crate::flow::process::{Target, TargetError};
 use crate::flow::reload::Sent;
 use crate::flow::snapshot::SnapshotError;
-use crate::flow::verify::{Baseline, GUNICORN_ARGUMENTS, Loaded, Proof, Verification};
+use crate::flow::verify::{Baseline, GUNICORN_ARGUMENTS, Loaded, Proof, ReloadAnswer, Verification};
 use crate::gate::Input;
 use crate::report::metrics::ReloadOutcome;
 use crate::sys::proc;
@@ -75,7 +75,11 @@ impl Runner {
                 let proven = matches!(proof, Proof::Proven { .. });
                 // Workers of a reload that is not proven may still come.
                 self.target.settle(is_direct && proven && matches!(self.config.verification, Verification::Workers));
-                self.refused = matches!(proof, Proof::Missing { refused: true, .. } | Proof::Ineffective { .. });
+                self.refused = match &proof {
+                    Proof::Missing { answer, .. } => *answer != ReloadAnswer::Unknown,
+                    Proof::Ineffective { .. } => true,
+                    Proof::Proven { .. } | Proof::NotAsked { .. } => false,
+                };
                 if proven {
                     self.verified_reload = self.baseline.as_ref().map(|baseline| baseline.at());
                 }

@@ -73,9 +73,9 @@ pub(super) async fn of_target_error(
 
 /// Redacts a proof that is missing.
 pub(super) async fn of_proof(config: &GateConfig, tree: &Arc<Tree>, former: &FormerSecrets, proof: Proof) -> Proof {
-    let Proof::Missing { message, help, refused } = proof else { return proof };
+    let Proof::Missing { message, help, answer } = proof else { return proof };
     let message = redacted(config, (tree, former), (message, REDACTED.into()), text).await;
-    Proof::Missing { message, help, refused }
+    Proof::Missing { message, help, answer }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it takes the place of what it is given")]

@@ -29,10 +29,11 @@ impl FileRights {
     /// # Errors
     /// When they cannot be read, or come from the file of its program: then they are not those of its user.
     pub fn of(pid: i32) -> io::Result<Self> {
-        if proc::exec_rights(pid)?.ids {
+        let status = Process::new(pid).and_then(|process| process.status()).map_err(proc::io_error)?;
+        if proc::exec_rights(pid, &status)?.ids {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        Process::new(pid).and_then(|process| process.status()).map(Self::from).map_err(proc::io_error)
+        Ok(Self::from(status))
     }
 
     fn own() -> io::Result<Self> {

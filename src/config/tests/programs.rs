@@ -183,8 +183,9 @@ fn a_process_that_only_checks_is_known_by_the_presets_option() {
         ("nginx", Some("-t")),
         ("haproxy", Some("-c")),
         ("gunicorn", Some("--check-config")),
-        // Its `-c` names the configuration.
+        // Their `-c` names the configuration.
         ("bird", None),
+        ("postgresql", None),
     ] {
         let gate = of_flags(&[("app", app), ("watch", "/a")]);
         assert_eq!(gate.selector.check_word.as_deref(), expected, "{app}");

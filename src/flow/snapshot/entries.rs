@@ -22,6 +22,7 @@ pub(super) struct Entry {
 pub(super) enum EntryKind {
     File,
     Directory,
+    Socket,
 }
 
 /// Returns the entries of a directory from the position of its handle on, sorted by the bytes of their names.
@@ -41,6 +42,7 @@ pub(super) fn entries(directory: impl AsFd) -> Result<Vec<Entry>, Errno> {
         let kind = match entry.file_type() {
             FileType::RegularFile => Some(EntryKind::File),
             FileType::Directory => Some(EntryKind::Directory),
+            FileType::Socket => Some(EntryKind::Socket),
             _ => None,
         };
         entries.push(Entry { name: OsStr::from_bytes(name).to_owned(), kind });

@@ -78,8 +78,7 @@ pub(super) async fn find(
 /// Returns true unless the target certainly runs as the gate's own user.
 fn is_of_another_user(target: &Target) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    proc::credentials(target.pid()).is_none_or(|theirs| theirs.uid != own)
-        || proc::exec_rights(target.pid()).is_ok_and(|rights| rights.ids)
+    proc::may_be_of_another_user(target.pid(), own)
 }
 
 fn may_change_root() -> bool {

@@ -158,6 +158,17 @@ pub struct MetricsBefore {
     without: Option<String>,
 }
 
+/// What an application is known to have done about a reload without a proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadAnswer {
+    /// Nothing is known: the proof may come later.
+    Unknown,
+    /// It refused the reload, and runs on as before; or there is no proof that it did not.
+    Refused,
+    /// It ended, or has no worker left: it serves nothing.
+    Ended,
+}
+
 /// The outcome of a verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
@@ -176,8 +187,8 @@ pub enum Proof {
         message: String,
         /// The remedy.
         help: String,
-        /// The application refused the reload or ended, so the proof cannot come later.
-        refused: bool,
+        /// The answer of the application.
+        answer: ReloadAnswer,
     },
     /// The reload happened, and cannot have taken effect for what changed.
     Ineffective {
@@ -241,7 +252,7 @@ impl Verification {
         }
         let successor = match successor(baseline, selector, patience).await {
             Ok(target) => Baseline::newborn(target, self),
-            Err(message) => return (missing(message, baseline, false), None),
+            Err(message) => return (missing(message, baseline, ReloadAnswer::Unknown), None),
         };
         let (pid, before) = (successor.target().map(Target::pid), baseline.target().map_or(0, Target::pid));
         let took_place = format!("pid {} took the place of pid {before}", pid.unwrap_or_default());
@@ -269,7 +280,8 @@ impl Verification {
             let over = clock.is_over(baseline);
             match probed {
                 Ok((pid, message)) => return Proof::Proven { pid, message, after: since.elapsed() },
-                Err(Not::Ever(message)) => return missing(message, baseline, true),
+                Err(Not::Ever(message)) => return missing(message, baseline, ReloadAnswer::Refused),
+                Err(Not::Ended(message)) => return missing(message, baseline, ReloadAnswer::Ended),
                 // An earlier complete probe says more than one that was cut short.
                 Err(Not::Cut(message)) => before = before.or(Some(message)),
                 Err(Not::Yet(message)) => (before, remedy) = (Some(message), None),
@@ -277,8 +289,8 @@ impl Verification {
             }
             if let Some(message) = before.as_ref().filter(|_| over) {
                 let message = format!("{message} within {}", clock.waited());
-                return match (missing(message, baseline, false), remedy) {
-                    (Proof::Missing { message, refused, .. }, Some(help)) => Proof::Missing { message, help, refused },
+                return match (missing(message, baseline, ReloadAnswer::Unknown), remedy) {
+                    (Proof::Missing { message, answer, .. }, Some(help)) => Proof::Missing { message, help, answer },
                     (proof, _) => proof,
                 };
             }
@@ -374,6 +386,8 @@ enum Not {
     Cut(String),
     /// There will be none.
     Ever(String),
+    /// There will be none, since the application serves nothing any more.
+    Ended(String),
 }
 
 /// The time of one verification.
@@ -478,14 +492,19 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
         return Err(Not::Ever("the process was missing before the reload, so its workers are unknown".into()));
     };
     let master = target.identity();
-    let ended = || Err(Not::Ever(format!("pid {} exited after the reload request", master.pid)));
+    let ended = || Err(Not::Ended(format!("pid {} exited after the reload request", master.pid)));
     if !master.is_alive() {
         return ended();
     }
     if let Some(refusal) = baseline.refusal() {
         return Err(Not::Ever(format!("pid {} refused the reload: {refusal}", master.pid)));
     }
-    let Some(worker) = target.children().difference(&baseline.children).next().copied() else {
+    let children = target.children();
+    let Some(worker) = children.difference(&baseline.children).next().copied() else {
+        // Those that died at once may have done so between two looks.
+        if replaces_all(master) && !children.iter().any(serves) && baseline.at.elapsed() > LONGEST_LOAD {
+            return nothing_serves(target).await;
+        }
         return Err(Not::Yet(format!("pid {} started no new worker", master.pid)));
     };
     started(worker).await;
@@ -497,9 +516,49 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
         return Err(Not::Ever(format!("pid {} refused the reload: {refusal}", master.pid)));
     }
     if !worker.is_alive() {
+        if !target.children().iter().any(serves) {
+            return nothing_serves(target).await;
+        }
         return Err(Not::Yet(format!("pid {} started workers that died at once, and no other", master.pid)));
     }
+    let older = if replaces_all(master) { older_workers(baseline, target) } else { 0 };
+    if older > 0 {
+        let (pid, master) = (worker.pid, master.pid);
+        let message = format!(
+            "pid {pid} is a new worker of pid {master}, perhaps in place of one that died, and {older} of the older ones go on"
+        );
+        return Err(Not::Yet(message));
+    }
     Ok((Some(worker.pid), describe_worker(worker, master, baseline)))
+}
+
+/// Returns `false` for a worker that takes no new requests, as its title says (nginx: `ngx_worker_process_cycle()` in
+/// `src/os/unix/ngx_process_cycle.c`).
+fn serves(child: &Identity) -> bool {
+    child.is_alive() && !proc::title(child.pid).ends_with("is shutting down")
+}
+
+/// The answer about a master of which all workers died: it may be about to start others.
+async fn nothing_serves(target: &Target) -> Result<(Option<i32>, String), Not> {
+    tokio::time::sleep(STEADY).await;
+    let pid = target.pid();
+    if target.children().iter().any(serves) {
+        return Err(Not::Yet(format!("pid {pid} started workers that died at once, and no other")));
+    }
+    Err(Not::Ended(format!("pid {pid} started workers that died at once, and has none any more")))
+}
+
+/// Returns `true` for a master that runs on with all its workers if it refuses a reload, and otherwise replaces every one of them and tells
+/// the old ones to quit: nginx (`ngx_master_process_cycle()`) and unicorn (`Unicorn::HttpServer#load_config!`).
+fn replaces_all(master: Identity) -> bool {
+    let title = proc::title(master.pid);
+    ["nginx: master", "unicorn master", "unicorn_rails master"].iter().any(|known| title.starts_with(known))
+}
+
+/// The number of workers that were there before the reload, and do not end.
+fn older_workers(baseline: &Baseline, target: &Target) -> usize {
+    let is_worker = |child: &&Identity| proc::title(child.pid).contains("worker") && serves(child);
+    target.children().intersection(&baseline.children).filter(is_worker).count()
 }
 
 /// Waits until a new worker has lived for a while. One of an interpreter has still to load its application, by which it may end: it computes
@@ -528,10 +587,12 @@ fn describe_worker(worker: Identity, master: Identity, baseline: &Baseline) -> S
     format!("pid {} is a new worker of pid {}, started {age} after the reload", worker.pid, master.pid)
 }
 
-fn missing(message: String, baseline: &Baseline, refused: bool) -> Proof {
+fn missing(message: String, baseline: &Baseline, answer: ReloadAnswer) -> Proof {
     let has_refused = baseline.refusal().is_some();
     let help = if has_refused {
         "correct what its error log names, and reload it again; it runs the configuration that it had before"
+    } else if answer == ReloadAnswer::Ended {
+        "it serves nothing now: see its own error log for the reason, and correct the configuration"
     } else {
         "the application refused the reload or is slow; see its own error log, and give it more time with \
          `--verify-timeout`; it may still run the configuration that it had before"
@@ -539,7 +600,7 @@ fn missing(message: String, baseline: &Baseline, refused: bool) -> Proof {
     let lines = baseline.logs.errors();
     let said =
         if lines.is_empty() || has_refused { String::new() } else { format!("; its error log: {}", lines.join("; ")) };
-    Proof::Missing { message: message + &said, help: help.into(), refused }
+    Proof::Missing { message: message + &said, help: help.into(), answer }
 }
 
 #[cfg(test)]

@@ -63,7 +63,9 @@ fn plainly(verification: &Verification, timeout: Duration) -> Proof {
 fn not_proven(proof: Proof) -> String {
     match proof {
         Proof::Missing { message, help, .. } => {
-            let remedy = if message.contains(" refused the reload: ") { "correct" } else { "--verify-timeout" };
+            let is_known = [" refused the reload: ", " exited after ", " has none any more"];
+            let is_known = is_known.iter().any(|known| message.contains(known));
+            let remedy = if is_known { "correct" } else { "--verify-timeout" };
             assert!(help.contains(remedy), "{help}");
             message
         }
@@ -170,6 +172,50 @@ fn workers_that_die_at_once_are_no_proof() {
     let message = not_proven(prove(&WORKERS, &before, Duration::from_millis(600)));
     let pid = master.child.id();
     assert_eq!(message, format!("pid {pid} started workers that died at once, and no other within 600ms"));
+}
+
+#[test]
+fn a_master_without_any_worker_left_disproves_at_once() {
+    let mut master = Master::start("sleep 1000 & echo; read go; kill $!; wait $!; read go");
+    let before = master.baseline();
+    master.wake();
+    // The only new worker is gone after a tenth of a second.
+    let mut script = Master::start("sleep 1000 & echo; read go; kill $!; wait $!; sleep 0.1 & wait; read go");
+    let dying = script.baseline();
+    script.wake();
+    let started = Instant::now();
+    let proof = prove(&WORKERS, &dying, PATIENCE);
+    assert!(matches!(proof, Proof::Missing { answer: ReloadAnswer::Ended, .. }), "{proof:?}");
+    let pid = script.child.id();
+    assert_eq!(not_proven(proof), format!("pid {pid} started workers that died at once, and has none any more"));
+    assert!(started.elapsed() < PATIENCE);
+    // One that is between two generations may start the next one.
+    let proof = prove(&WORKERS, &before, Duration::from_millis(50));
+    assert!(matches!(proof, Proof::Missing { answer: ReloadAnswer::Unknown, .. }), "{proof:?}");
+}
+
+/// A master with two workers and the titles of nginx, which does `work` when it is woken.
+fn nginx(work: &str) -> Master {
+    let worker = r#"w() { exec -a "nginx: worker process" sleep 1000; }"#;
+    let script = format!("{worker}; w & w & echo; read go; {work}; read go; wait");
+    Master::start(&format!(r#"export RUN='{script}'; exec bash -c 'exec -a "nginx: master process" bash -c "$RUN"'"#))
+}
+
+#[test]
+fn a_worker_in_place_of_one_that_died_is_no_proof_where_all_are_replaced() {
+    let mut refuses = nginx("kill %1; wait %1; w & :");
+    let before = refuses.baseline();
+    refuses.wake();
+    let message = not_proven(prove(&WORKERS, &before, Duration::from_secs(1)));
+    assert!(
+        message.ends_with(", perhaps in place of one that died, and 1 of the older ones go on within 1s"),
+        "{message}"
+    );
+    let mut reloads = nginx("w & w & sleep 0.1; kill %1 %2");
+    let before = reloads.baseline();
+    reloads.wake();
+    let proof = prove(&WORKERS, &before, PATIENCE);
+    assert!(matches!(proof, Proof::Proven { pid: Some(_), .. }), "{proof:?}");
 }
 
 #[test]

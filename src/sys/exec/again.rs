@@ -8,6 +8,7 @@ use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::fcntl::AtFlags;
 use rustix::fs::{FileType, Mode, OFlags};
@@ -61,6 +62,8 @@ pub(super) enum KeeperReport {
     NotStarted(i32, String),
     /// The child could not become the command for want of processes, descriptors or memory.
     Short(String),
+    /// The process was prepared for another command, or for a file system that has changed since. The command did not begin.
+    Unfit,
     /// A signal ended the command of a view, in which its parent waits for it.
     KilledInView(i32),
     /// The command, or its parent in a view, ended with this code. Nothing follows.
@@ -74,6 +77,7 @@ impl KeeperReport {
         match self {
             Self::NotStarted(code, message) => format!("failed {code} {message}"),
             Self::Short(message) => format!("short {message}"),
+            Self::Unfit => "unfit ".to_owned(),
             Self::KilledInView(signal) => format!("killed-in-view {signal}"),
             Self::Exited(code) => format!("exited {code}"),
             Self::Killed(signal) => format!("killed {signal}"),
@@ -88,6 +92,7 @@ impl KeeperReport {
                 Some(Self::NotStarted(code.parse().ok()?, message.to_owned()))
             }
             "short" => Some(Self::Short(rest.to_owned())),
+            "unfit" => Some(Self::Unfit),
             "killed-in-view" => rest.parse().ok().map(Self::KilledInView),
             "exited" => rest.parse().ok().map(Self::Exited),
             "killed" => rest.parse().ok().map(Self::Killed),
@@ -194,6 +199,12 @@ impl Reporter {
         let is_missing = program.image.is_none() && super::is_missing(error, name, &path_of(environment));
         let code = if is_missing { NOT_FOUND } else { NOT_EXECUTABLE };
         self.failed(subcommand, format!("{}: {error}", name.display()), code, error)
+    }
+
+    /// Reports that this process was prepared for another command.
+    pub(super) fn unfit(&self) -> (String, u8) {
+        self.report(&KeeperReport::Unfit);
+        ("the process was prepared for another command".to_owned(), u8::try_from(NOT_READY).unwrap_or(1))
     }
 
     /// Reports that no process could be made for the command, whatever it is; returns the exit code.
@@ -327,26 +338,54 @@ pub(super) fn lower_limit(resource: Resource, to: Rlimit) -> SetupStep {
     let now = rustix::process::getrlimit(resource);
     let maximum = lower(now.maximum, to.maximum);
     let limit = Rlimit { current: lower(lower(now.current, to.current), maximum), maximum };
+    if limit == now {
+        return Ok(());
+    }
     step(rustix::process::setrlimit(resource, limit), || "limit the resources of the command".into())
 }
 
+/// The capabilities that the bounding set of this process may have. It never grows (capabilities(7)).
+static BOUNDING: AtomicU64 = AtomicU64::new(u64::MAX);
+
 /// Drops all capabilities from the bounding set of this process, except these; that takes the capability SETPCAP.
 pub(super) fn drop_from_bounding_set(kept: CapabilitySet) -> rustix::io::Result<()> {
-    for capability in CapabilitySet::all().difference(kept).iter() {
+    let present = CapabilitySet::from_bits_truncate(BOUNDING.load(Ordering::Relaxed));
+    for capability in present.difference(kept).iter() {
         match rustix::thread::remove_capability_from_bounding_set(capability) {
             // This kernel does not know it.
-            Ok(()) | Err(Errno::INVAL) => {}
+            Ok(()) | Err(Errno::INVAL) => BOUNDING.fetch_and(!capability.bits(), Ordering::Relaxed),
             Err(errno) => return Err(errno),
-        }
+        };
     }
     Ok(())
 }
 
+/// Reads what does not depend on the command, before the command comes.
+pub(super) fn read_ahead() {
+    memory::open_limits();
+    let is_absent =
+        |capability: &CapabilitySet| rustix::thread::capability_is_in_bounding_set(*capability) == Ok(false);
+    let absent: CapabilitySet = CapabilitySet::all().iter().filter(is_absent).collect();
+    BOUNDING.fetch_and(!absent.bits(), Ordering::Relaxed);
+}
+
+/// Gives up, before the command comes, what no confined command has, whatever its setup.
+pub(super) fn give_up_ahead() -> SetupStep {
+    // A process without the right to do that gives up new privileges below.
+    let _ = drop_from_bounding_set(CapabilitySet::all().difference(NEVER));
+    step(rustix::thread::set_no_new_privs(true), || "give up new privileges".into())?;
+    filter::forbid_calls()
+}
+
+/// Limits the data of this process to the share of the container's memory that a command may use.
+pub(super) fn limit_memory() -> SetupStep {
+    let Some(most) = memory::of_command() else { return Ok(()) };
+    lower_limit(Resource::Data, Rlimit { current: Some(most), maximum: Some(most) })
+}
+
 /// Gives up every way to get more privileges, and to outlive its parent.
 pub(super) fn give_up() -> SetupStep {
-    if let Some(most) = memory::of_command() {
-        lower_limit(Resource::Data, Rlimit { current: Some(most), maximum: Some(most) })?;
-    }
+    limit_memory()?;
     step(rustix::thread::set_no_new_privs(true), || "give up new privileges".into())?;
     // Whatever kills its parent, which keeps what it starts, ends the command as well.
     step(rustix::process::set_parent_process_death_signal(Some(Signal::KILL)), || "end with its parent".into())?;

@@ -5,6 +5,8 @@
 //! Linux 5.13 on. Landlock has no exceptions: a right to a directory is a right to all that is below it. So a directory with an
 //! exception below it is allowed by its other entries, and new ones cannot be made in it.
 
+mod ahead;
+
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::ffi::OsString;
@@ -17,7 +19,7 @@ use std::sync::LazyLock;
 
 use landlock::{
     ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, Ruleset, RulesetAttr as _,
-    RulesetCreatedAttr as _, Scope,
+    RulesetCreated, RulesetCreatedAttr as _, Scope,
 };
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::process::{Resource, Rlimit};
@@ -26,6 +28,8 @@ use rustix::thread::CapabilitySet;
 use super::again::{self, CommandProgram, Reporter, SetupStep, step};
 use super::{filter, view};
 use crate::sys::shortage::unless_short;
+
+pub(super) use ahead::PreparedRules;
 
 /// The hidden subcommand.
 pub(super) const SUBCOMMAND: &str = "confine";
@@ -131,11 +135,24 @@ pub(super) fn execute(
     confinement: &Confinement,
     environment: Vec<(OsString, OsString)>,
     program: &CommandProgram,
+    prepared: Option<PreparedRules>,
 ) -> (String, u8) {
-    reporter.execute(SUBCOMMAND, confine(confinement).map(|()| environment), program)
+    reporter.execute(SUBCOMMAND, confine(confinement, prepared).map(|()| environment), program)
 }
 
-fn confine(confinement: &Confinement) -> SetupStep {
+fn confine(confinement: &Confinement, prepared: Option<PreparedRules>) -> SetupStep {
+    give_up_rights(confinement)?;
+    again::give_up()?;
+    let Some(only) = &confinement.only else {
+        let prepared = prepared.and_then(|prepared| prepared.for_confinement(confinement));
+        return step(restrict(confinement, prepared).map_err(io::Error::other), || "confine the command".into());
+    };
+    step(isolate(only, &confinement.hidden).map_err(io::Error::other), || "isolate the command".into())?;
+    filter::cut_network()
+}
+
+/// Lowers the limits of this process, and gives up the capabilities that the command does not keep.
+pub(super) fn give_up_rights(confinement: &Confinement) -> SetupStep {
     for (resource, most) in [(Resource::Core, 0), (Resource::Fsize, FILE_SIZE), (Resource::Memlock, 0)] {
         again::lower_limit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
     }
@@ -146,13 +163,7 @@ fn confine(confinement: &Confinement) -> SetupStep {
     // A user who is not root keeps them across execve(2) in the ambient set alone.
     let ambient = if rustix::process::geteuid().is_root() { CapabilitySet::empty() } else { permitted };
     let _ = again::drop_from_bounding_set(kept);
-    again::keep_capabilities(permitted, effective, ambient)?;
-    again::give_up()?;
-    let Some(only) = &confinement.only else {
-        return step(restrict(confinement).map_err(io::Error::other), || "confine the command".into());
-    };
-    step(isolate(only, &confinement.hidden).map_err(io::Error::other), || "isolate the command".into())?;
-    filter::cut_network()
+    again::keep_capabilities(permitted, effective, ambient)
 }
 
 /// Restricts the calling process to reading the machine's programs and settings, without what is hidden or root alone may read, and these
@@ -207,23 +218,69 @@ fn private(top: &Path) -> io::Result<Vec<PathBuf>> {
 /// An error of the system or of Landlock.
 type RuleError = Box<dyn Error + Send + Sync>;
 
+/// The paths that decide on the rules of a confinement, without links.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct DecidingPaths {
+    hidden: Vec<PathBuf>,
+    fixed: Vec<PathBuf>,
+    terminals: Vec<PathBuf>,
+    /// Directories in which all programs make files, each with whether all of it stays open.
+    shared: Vec<(PathBuf, bool)>,
+    own: Vec<PathBuf>,
+}
+
+impl DecidingPaths {
+    pub(super) fn find(confinement: &Confinement) -> io::Result<Self> {
+        let shared = real(&SHARED.map(PathBuf::from))?.into_iter().map(|area| {
+            let is_open = confinement.opens(&area);
+            (area, is_open)
+        });
+        Ok(Self {
+            hidden: real(&confinement.hidden)?,
+            fixed: real(&confinement.fixed)?,
+            terminals: real(&TERMINALS.map(PathBuf::from))?,
+            shared: shared.collect(),
+            own: real(&OWN.map(PathBuf::from))?,
+        })
+    }
+
+    /// Returns the paths that may be read, and those that may be written.
+    pub(super) fn covers(&self) -> io::Result<(Cover, Cover)> {
+        let (mut readable, mut writable) = (Cover::default(), Cover::default());
+        readable.add(Path::new("/"), &[&self.hidden[..], &self.terminals].concat())?;
+        let exceptions = [&self.hidden[..], &self.fixed].concat();
+        for (area, is_open) in &self.shared {
+            writable.add(area, if *is_open { &[] } else { &exceptions })?;
+        }
+        self.own.iter().try_for_each(|area| writable.add(area, &exceptions))?;
+        Ok((readable, writable))
+    }
+
+    /// Returns the paths that a rule names by themselves: a rule is one for the file that lies there when it is made.
+    pub(super) fn named(&self) -> impl Iterator<Item = &Path> {
+        let areas = self.shared.iter().map(|(area, _)| area).chain(&self.own).map(PathBuf::as_path);
+        areas.chain(DEVICES.iter().map(Path::new))
+    }
+}
+
 /// Restricts the calling process. Without Landlock in the kernel nothing is restricted, which the event `started` reports.
-fn restrict(confinement: &Confinement) -> Result<(), RuleError> {
+fn restrict(confinement: &Confinement, prepared: Option<RulesetCreated>) -> Result<(), RuleError> {
+    let ruleset = match prepared {
+        Some(ruleset) => ruleset,
+        None => {
+            let (readable, writable) = DecidingPaths::find(confinement)?.covers()?;
+            ruleset(&readable, &writable)?
+        }
+    };
+    ruleset.restrict_self()?;
+    Ok(())
+}
+
+/// Makes the rules for what may be read, and what may be written.
+fn ruleset(readable: &Cover, writable: &Cover) -> Result<RulesetCreated, RuleError> {
     let all = AccessFs::from_all(VERSION);
     let write = all & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::Execute);
     let devices = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
-    let (hidden, fixed) = (real(&confinement.hidden)?, real(&confinement.fixed)?);
-    let unreadable = [&hidden[..], &real(&TERMINALS.map(PathBuf::from))?].concat();
-    let mut readable = Cover::default();
-    readable.add(Path::new("/"), &unreadable)?;
-    let mut writable = Cover::default();
-    let exceptions = [&hidden[..], &fixed].concat();
-    for area in real(&SHARED.map(PathBuf::from))? {
-        writable.add(&area, if confinement.opens(&area) { &[] } else { &exceptions })?;
-    }
-    for area in real(&OWN.map(PathBuf::from))? {
-        writable.add(&area, &exceptions)?;
-    }
     Ruleset::default()
         .handle_access(all)?
         .scope(Scope::Signal | Scope::AbstractUnixSocket)?
@@ -231,9 +288,7 @@ fn restrict(confinement: &Confinement) -> Result<(), RuleError> {
         .add_rules(rules(&readable.whole, AccessFs::from_read(VERSION)))?
         .add_rules(rules(&readable.parted, AccessFs::ReadDir))?
         .add_rules(rules(&writable.whole, write))?
-        .add_rules(rules(DEVICES, devices))?
-        .restrict_self()?;
-    Ok(())
+        .add_rules(rules(DEVICES, devices))
 }
 
 /// Returns the rules for these paths; a path that this user cannot open needs none.
@@ -263,10 +318,10 @@ fn real(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
 
 /// Paths that cover a directory except some paths below it.
 #[derive(Default)]
-struct Cover {
+pub(super) struct Cover {
     whole: BTreeSet<PathBuf>,
     /// Directories of which only some entries are covered.
-    parted: BTreeSet<PathBuf>,
+    pub(super) parted: BTreeSet<PathBuf>,
 }
 
 impl Cover {

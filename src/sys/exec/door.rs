@@ -9,7 +9,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
 use super::again::{CommandProgram, Reporter};
-use super::confine::{self, Confinement};
+use super::confine::{self, Confinement, PreparedRules};
 use super::view::{self, FileSystemView, ViewMount};
 use super::{Command, RunAs, enter, environment};
 use crate::sys::proc::Identity;
@@ -31,6 +31,18 @@ pub(super) enum Setup {
 }
 
 impl Setup {
+    /// Returns true if a process that was prepared for this setup can become the command.
+    pub(super) fn serves(&self, door: &Door) -> bool {
+        match (self, &door.setup) {
+            (Self::Enter(..), Self::Enter(..) | Self::Confine(_)) => true,
+            // Only an isolated command has other capabilities.
+            (Self::Confine(expected), Self::Confine(confinement)) => {
+                expected.only.is_some() == confinement.only.is_some() && door.image.is_none()
+            }
+            _ => false,
+        }
+    }
+
     /// The hidden subcommand that does it.
     fn subcommand(&self) -> &'static str {
         match self {
@@ -80,7 +92,7 @@ pub fn run(line: impl Iterator<Item = OsString>) -> Option<(String, u8)> {
         Door { setup, environment, image, words }
     });
     Some(match door {
-        Some(door) => door.execute(&Reporter::none()),
+        Some(door) => door.execute(&Reporter::none(), None),
         None => ("error: the arguments of a hidden subcommand are wrong".to_owned(), 2),
     })
 }
@@ -145,9 +157,28 @@ impl Door {
         Self { setup, environment, image, words: command.words.clone() }
     }
 
+    /// Returns true if a process can prepare itself for a command with this setup. The program of a process is out of reach of a confined one.
+    pub(super) fn can_be_expected(&self) -> bool {
+        match &self.setup {
+            Setup::Enter(..) => true,
+            Setup::Confine(_) => self.image.is_none(),
+            Setup::Plain | Setup::View(_) => false,
+        }
+    }
+
+    /// A message before the command: the setup that the next command is expected to have. It has no words.
+    pub(super) fn expectation(setup: Setup) -> Self {
+        Self { setup, environment: Vec::new(), image: None, words: Vec::new() }
+    }
+
+    /// Returns true if it is no command, but the setup of one that is expected.
+    pub(super) fn is_expectation(&self) -> bool {
+        self.words.is_empty() && self.environment.is_empty()
+    }
+
     /// Changes this process and executes the command. Returns only if that failed, or in a view after the end of the command, with the
     /// message and the exit code.
-    pub(super) fn execute(self, reporter: &Reporter) -> (String, u8) {
+    pub(super) fn execute(self, reporter: &Reporter, prepared: Option<PreparedRules>) -> (String, u8) {
         let Self { setup, environment, image, words } = self;
         let program = match CommandProgram::open(image, words) {
             Ok(program) => program,
@@ -156,7 +187,7 @@ impl Door {
         match setup {
             Setup::Plain => reporter.execute(PLAIN, Ok(environment), &program),
             Setup::Enter(run_as, unset) => enter::execute(reporter, run_as, &unset, &program),
-            Setup::Confine(confinement) => confine::execute(reporter, &confinement, environment, &program),
+            Setup::Confine(confinement) => confine::execute(reporter, &confinement, environment, &program, prepared),
             Setup::View(view) => view::execute(reporter, &view, &environment, &program),
         }
     }

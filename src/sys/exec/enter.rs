@@ -43,6 +43,12 @@ pub(super) fn execute(reporter: &Reporter, run_as: RunAs, unset: &[String], prog
     reporter.execute(SUBCOMMAND, environment, program)
 }
 
+/// Looks at the process before the command comes, so that the pages and tables that this needs are there. What it sees is not used: the
+/// process may change until then.
+pub(super) fn rehearse(run_as: RunAs) {
+    let _ = likeness(run_as.process);
+}
+
 /// Attributes of a process that a command takes.
 struct Likeness {
     /// Its ids, capabilities and supplementary groups.
@@ -92,7 +98,7 @@ fn likeness(identity: Identity) -> io::Result<Likeness> {
     let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
     let root = rustix::fs::open(format!("/proc/{}/root", identity.pid), flags, Mode::empty())?;
     let status = process.status().map_err(fail)?;
-    let rights = proc::exec_rights(identity.pid)?;
+    let rights = proc::exec_rights(identity.pid, &status)?;
     if rights.ids {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, LENDS_RIGHTS));
     }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use landlock::{AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, Scope};
 use nix::libc;
@@ -86,7 +87,18 @@ pub(super) fn prepare() {
 /// Raises the walls. The process must have given up new privileges.
 pub(super) fn apply() -> SetupStep {
     step(separate().map_err(io::Error::other), || "separate the command from other processes".into())?;
-    step(apply_filter(&FILTER), || "filter the system calls of the command".into())
+    forbid_calls()
+}
+
+/// Filters the system calls of this process, unless they are filtered already. The process must have given up new privileges.
+pub(super) fn forbid_calls() -> SetupStep {
+    /// A child has the filters of its parent (seccomp(2)).
+    static IS_FILTERED: AtomicBool = AtomicBool::new(false);
+    if !IS_FILTERED.load(Ordering::Relaxed) {
+        step(apply_filter(&FILTER), || "filter the system calls of the command".into())?;
+        IS_FILTERED.store(true, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// Leaves the command no file system but those of its view. The process must have given up new privileges.

@@ -5,10 +5,10 @@
 //! and ends after the last descendant of the command. It ends the command, too, when the gate is gone, which would have kept the time.
 //!
 //! It is the gate's binary, started before it is needed ([`super::keeper`]). The process that will become the command is forked at once,
-//! and waits for the message with the command: then nothing lies between the message and the confinement of that process.
+//! takes all steps that do not depend on the words of the command ([`super::ahead`]), and waits for the message with the command.
 
 use std::ffi::OsString;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
@@ -22,7 +22,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, kill_process, wait};
 
-use super::again::{KeeperReport, Reporter, SetupStep, step};
+use super::again::{self, KeeperReport, Reporter, SetupStep, step};
+use super::ahead::Ahead;
 use super::door::Door;
 use super::filter;
 use crate::sys::proc;
@@ -87,14 +88,20 @@ fn become_command(reporter: &Reporter) -> u8 {
     let ready = || {
         step(rustix::process::setsid(), || "lead a session".into())?;
         step(rustix::process::set_parent_process_death_signal(Some(Signal::KILL)), || "end with its parent".into())?;
-        let door = step(receive(reporter), || "read the command".into())?;
-        // Not before: until then it has the rights of the gate.
-        step(rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable), || "open its own files".into())?;
-        offer_to_the_kernel();
-        Ok(door)
+        again::read_ahead();
+        let received = || step(receive(reporter), || "read the command".into());
+        let first = received()?;
+        // The setup of the command that the gate expects comes before the command itself.
+        let expected = first.as_ref().filter(|door| door.is_expectation()).map(|door| &door.setup);
+        let Ok(ahead) = Ahead::take(expected, reporter.channel()) else {
+            reporter.unfit();
+            return Ok(None);
+        };
+        let door = if expected.is_some() { received()? } else { first };
+        Ok(door.map(|door| (ahead, door)))
     };
     match ready() {
-        Ok(Some(door)) => door.execute(reporter).1,
+        Ok(Some((ahead, door))) => ahead.execute(door, reporter).1,
         Ok(None) => 0,
         Err(failed) => reporter.not_ready(SUBCOMMAND, &failed).1,
     }
@@ -102,21 +109,22 @@ fn become_command(reporter: &Reporter) -> u8 {
 
 /// Lets the kernel kill this process, and what it starts, before the gate, where the memory of the container or the machine is used up: the
 /// limit on data counts neither shared memory nor buffers (proc_pid_oom_score_adj(5)). A process may raise its own number without a
-/// privilege. Where /proc cannot be written the limit on data is left.
-fn offer_to_the_kernel() {
-    let _ = std::fs::write("/proc/self/oom_score_adj", KILLED_FIRST);
+/// privilege. Where /proc cannot be written the limit on data is left. Returns true if the number was raised.
+pub(super) fn offer_to_the_kernel() -> bool {
+    let file = std::fs::OpenOptions::new().write(true).open("/proc/self/oom_score_adj");
+    file.and_then(|mut file| file.write_all(KILLED_FIRST.as_bytes())).is_ok()
 }
 
 /// Waits for the command and reports its end.
 fn keep(command: i32, reporter: &Reporter) -> io::Result<()> {
+    // The gate reads what the command has printed to its end, and that is the end of the command itself.
+    leave_output();
     if let Some(channel) = reporter.channel() {
         let channel = channel.try_clone()?;
         thread::Builder::new().spawn(move || end_with(&channel))?;
     }
     let status = wait_for(command)?;
     end_descendants();
-    // The gate reads what the command has printed to its end.
-    leave_output();
     reporter
         .report(&status.signal().map_or(KeeperReport::Exited(status.code().unwrap_or_default()), KeeperReport::Killed));
     Ok(())

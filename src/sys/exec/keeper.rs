@@ -4,16 +4,16 @@
 //! command ([`prepare`]).
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream as Socket;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rustix::io::Errno;
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, SendFlags};
 use tokio::net::UnixStream;
 
 use super::again::KeeperReport;
@@ -27,33 +27,80 @@ struct Keeper {
     channel: Socket,
     /// The output of its command.
     output: OutputPipes,
+    /// The setup for which its child prepares itself; any command fits where there is none.
+    expected: Option<Setup>,
 }
 
-/// The keeper of the next command.
-static READY: Mutex<Option<Keeper>> = Mutex::new(None);
-
-/// Takes the ready keeper, unless it has ended or could make no process for a command: another one may be able to by now.
-fn take_ready() -> Option<Keeper> {
-    let keeper = READY.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-    let is_silent = |channel: &Socket| {
+impl Keeper {
+    /// Returns true unless it has ended or could make no process for a command: another one may be able to by now.
+    fn is_silent(&self) -> bool {
         let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        matches!(rustix::net::recv(channel, &mut [0; 1], peek), Err(Errno::AGAIN))
-    };
-    is_silent(&keeper.channel).then_some(keeper)
+        matches!(rustix::net::recv(&self.channel, &mut [0; 1], peek), Err(Errno::AGAIN))
+    }
+
+    fn fits(&self, door: &Door) -> bool {
+        self.expected.as_ref().is_none_or(|expected| expected.serves(door))
+    }
+
+    /// Lets it end: its channel is closed.
+    fn dismiss(self) {
+        tokio::spawn(self.group.ended(false));
+    }
+}
+
+/// Number of commands for which none is expected after an expectation that was wrong.
+const MISTRUST: u32 = 16;
+
+/// The keeper of the next command, and what is expected of that.
+struct Waiting {
+    ready: Option<Keeper>,
+    /// The setup of the command that took the last ready keeper: a gate runs the same for each change.
+    expected: Option<Setup>,
+    mistrust: u32,
+}
+
+static WAITING: Mutex<Waiting> = Mutex::new(Waiting { ready: None, expected: None, mistrust: 0 });
+
+fn waiting() -> MutexGuard<'static, Waiting> {
+    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Waiting {
+    /// Takes the ready keeper, if it serves this command.
+    fn take(&mut self, door: &Door) -> Option<Keeper> {
+        let ready = self.ready.take();
+        if ready.is_some() || self.expected.is_none() {
+            self.mistrust = self.mistrust.saturating_sub(1);
+            self.expected = door.can_be_expected().then(|| door.setup.clone());
+        }
+        let keeper = ready.filter(Keeper::is_silent)?;
+        if keeper.fits(door) {
+            return Some(keeper);
+        }
+        self.mistrust = MISTRUST;
+        keeper.dismiss();
+        None
+    }
+
+    fn expectation(&self) -> Option<Setup> {
+        self.expected.clone().filter(|_| self.mistrust == 0)
+    }
 }
 
 /// Returns true if a keeper is ready for the next command.
 #[must_use]
 pub fn is_ready() -> bool {
-    READY.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    waiting().ready.is_some()
 }
 
 /// Makes a keeper ready for the next command, unless there is one. One that cannot be started now is started with the command.
 pub fn prepare() {
-    if !is_ready()
-        && let Ok(keeper) = Keeper::start()
-    {
-        READY.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(keeper);
+    let (is_ready, expected) = {
+        let waiting = waiting();
+        (waiting.ready.is_some(), waiting.expectation())
+    };
+    if !is_ready && let Ok(keeper) = Keeper::start(expected) {
+        waiting().ready.get_or_insert(keeper);
     }
 }
 
@@ -69,7 +116,7 @@ fn own_program() -> io::Result<PathBuf> {
 }
 
 impl Keeper {
-    fn start() -> io::Result<Self> {
+    fn start(expected: Option<Setup>) -> io::Result<Self> {
         let (channel, theirs) = Socket::pair()?;
         let (output, (output_writer, errors_writer)) = pipes()?;
         let environment = [("PATH", search_path()), ("LC_ALL", "C".into())];
@@ -81,14 +128,23 @@ impl Keeper {
             .dir("/")
             .unchecked()
             .start()?;
-        Ok(Self { group: Group::of(child)?, channel, output })
+        let keeper = Self { group: Group::of(child)?, channel, output, expected };
+        if let Some(expected) = &keeper.expected {
+            (&keeper.channel).write_all(&Door::expectation(expected.clone()).message()?)?;
+        }
+        Ok(keeper)
     }
 
     /// Sends the command; a keeper that has died meanwhile cannot take it.
     async fn give(self, message: &[u8]) -> io::Result<Running> {
         self.channel.set_nonblocking(true)?;
+        // At once: the event loop would first wait for what it knows of a new descriptor.
+        let sent = match rustix::net::send(&self.channel, message, SendFlags::NOSIGNAL) {
+            Err(Errno::AGAIN) => 0,
+            sent => sent?,
+        };
         let channel = UnixStream::from_std(self.channel)?;
-        send(&channel, message).await?;
+        send(&channel, &message[sent..]).await?;
         Ok(Running { group: self.group, channel, output: Output::new(self.output)? })
     }
 }
@@ -110,14 +166,27 @@ struct Reports {
 }
 
 impl Running {
-    async fn start(command: &Command) -> io::Result<Self> {
-        let message = Door::of(command).message()?;
-        if let Some(keeper) = take_ready()
+    async fn start(door: &Door) -> io::Result<Self> {
+        let message = door.message()?;
+        let ready = waiting().take(door);
+        if let Some(keeper) = ready
             && let Ok(running) = keeper.give(&message).await
         {
             return Ok(running);
         }
-        Keeper::start()?.give(&message).await
+        Self::start_now(&message).await
+    }
+
+    /// Starts a keeper that serves any command.
+    async fn start_now(message: &[u8]) -> io::Result<Self> {
+        Keeper::start(None)?.give(message).await
+    }
+
+    /// Gives the command to another keeper, since this one was prepared for something else.
+    async fn start_again(self, door: &Door) -> io::Result<Self> {
+        waiting().mistrust = MISTRUST;
+        tokio::spawn(self.group.ended(false));
+        Self::start_now(&door.message()?).await
     }
 
     /// Waits for the end of the command, and reads what it prints all the while, so that a full pipe does not block it.
@@ -177,8 +246,14 @@ pub(super) async fn run(command: &Command) -> Result<Finished, NotStarted> {
     let program = command.words.first().map_or_else(String::new, |word| word.to_string_lossy().into_owned());
     let name = program.clone();
     let failed = move |error| NotStarted::of(&name, error);
-    let mut running = Running::start(command).await.map_err(&failed)?;
-    let reports = tokio::time::timeout(command.timeout, running.reports()).await.ok();
+    let door = Door::of(command);
+    let mut running = Running::start(&door).await.map_err(&failed)?;
+    let mut reports = tokio::time::timeout(command.timeout, running.reports()).await.ok();
+    if matches!(&reports, Some(Reports { early: Some(KeeperReport::Unfit), .. })) {
+        running = running.start_again(&door).await.map_err(&failed)?;
+        let left = command.timeout.saturating_sub(started.elapsed());
+        reports = tokio::time::timeout(left, running.reports()).await.ok();
+    }
     if reports.is_none() {
         running.group.kill_strays();
         running.group.kill();
@@ -204,6 +279,8 @@ pub(super) async fn run(command: &Command) -> Result<Finished, NotStarted> {
     match report {
         KeeperReport::NotStarted(code, message) => Err(KeeperReport::error(code, message, program, not_ready(command))),
         KeeperReport::Short(reason) => Err(NotStarted::Short { program, reason }),
+        // No keeper that serves any command reports that.
+        KeeperReport::Unfit => Err(not_ready(command)("its keeper was prepared for another command".to_owned())),
         KeeperReport::Killed(signal) | KeeperReport::KilledInView(signal) => finished(End::Killed(signal), output),
         KeeperReport::Exited(code) => finished(End::Exited(code), output),
     }

@@ -3,14 +3,24 @@
 //! A command's memory counts in the limit of the gate's container. Where that is used up the kernel kills one of its processes, or all
 //! of them (`memory.oom.group`, which kubelets set): so a command gets less than all of it, and fails by itself.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Memory that is left to the gate: an eighth of the limit, and no less than this.
 const OF_GATE: u64 = 16 << 20;
 /// With less than this a command could not start.
 const LEAST: u64 = 8 << 20;
 const GROUPS: &str = "/sys/fs/cgroup";
+
+/// The files with the limits, where they were opened before the command came. A limit may change while a container runs.
+static LIMITS: OnceLock<Vec<File>> = OnceLock::new();
+
+/// Opens the files with the limits, so that a command need not search for them.
+pub(super) fn open_limits() {
+    let _ = LIMITS.set(files());
+}
 
 /// Returns the memory that a command may use for its data (RLIMIT_DATA of getrlimit(2)); `None` without a limit on this process. What a
 /// program merely reserves, as Go's do, does not count.
@@ -24,8 +34,21 @@ fn share(limit: u64) -> Option<u64> {
 
 /// The lowest memory limit of the control groups of this process (cgroups(7)).
 fn of_process() -> Option<u64> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    groups.lines().filter_map(limit_files).flatten().filter_map(|file| number(&fs::read_to_string(file).ok()?)).min()
+    let read = |file: &File| {
+        let mut text = [0; 32];
+        let length = file.read_at(&mut text, 0).ok()?;
+        number(str::from_utf8(&text[..length]).ok()?)
+    };
+    match LIMITS.get() {
+        Some(files) => files.iter().filter_map(read).min(),
+        None => files().iter().filter_map(read).min(),
+    }
+}
+
+/// Opens the files with the limits of the control groups of this process.
+fn files() -> Vec<File> {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    groups.lines().filter_map(limit_files).flatten().filter_map(|file| File::open(file).ok()).collect()
 }
 
 /// The files with the limits of a line of /proc/self/cgroup: of that group and of all above it. In a container the groups above are out

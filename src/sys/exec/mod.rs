@@ -4,6 +4,7 @@
 //! forgotten.
 
 mod again;
+mod ahead;
 mod confine;
 pub mod door;
 mod enter;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use procfs::process::{Process, Stat};
+use procfs::process::{Process, Stat, Status};
 use procfs::{FromRead as _, ProcError};
 use rustix::thread::CapabilitySet;
 
@@ -36,15 +36,14 @@ pub struct ExecRights {
     pub capabilities: bool,
 }
 
-/// The rights that process `pid` has from the file of its program.
+/// The rights that process `pid`, of which the status is known, has from the file of its program.
 ///
 /// # Errors
 /// When the file may not be seen.
-pub fn exec_rights(pid: i32) -> std::io::Result<ExecRights> {
+pub fn exec_rights(pid: i32, status: &Status) -> std::io::Result<ExecRights> {
     let exe = format!("/proc/{pid}/exe");
     let mode = rustix::fs::stat(&exe)?.st_mode;
     let attribute = unless_short(rustix::fs::getxattr(&exe, "security.capability", &mut [0_u8; 0][..]))?;
-    let status = Process::new(pid).and_then(|process| process.status()).map_err(io_error)?;
     // What root started may have given up its effective user alone, as varnishd's manager does.
     let is_of_two = status.ruid != 0 && (status.ruid != status.euid || status.rgid != status.egid);
     let ids = mode & 0o6000 != 0 || (is_of_two && was_of_two(pid)?);
@@ -59,6 +58,13 @@ fn was_of_two(pid: i32) -> std::io::Result<bool> {
     const AT_SECURE: u64 = 23;
     let vector = Process::new(pid).and_then(|process| process.auxv()).map_err(io_error)?;
     Ok(vector.get(&AT_SECURE) != Some(&0))
+}
+
+/// Returns false only if process `pid` certainly has the rights of this user alone.
+#[must_use]
+pub fn may_be_of_another_user(pid: i32, uid: u32) -> bool {
+    let Ok(status) = Process::new(pid).and_then(|process| process.status()) else { return true };
+    status.euid != uid || exec_rights(pid, &status).is_ok_and(|rights| rights.ids)
 }
 
 /// A command name in /proc has at most this many bytes.
@@ -339,7 +345,7 @@ fn unescaped(path: &Path) -> PathBuf {
 #[cfg(any(test, fuzzing))]
 pub fn read_texts(data: &[u8]) {
     let _ = (words(data), unescaped(&PathBuf::from(OsString::from_vec(data.to_vec()))));
-    let _ = (SignalState::parse(data), Stat::from_read(data).ok(), procfs::process::Status::from_read(data).ok());
+    let _ = (SignalState::parse(data), Stat::from_read(data).ok(), Status::from_read(data).ok());
     let _ = procfs::process::MountInfos::from_read(data).ok();
 }
 

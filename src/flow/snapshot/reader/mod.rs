@@ -325,6 +325,11 @@ impl<'a> SourceReader<'a> {
         let name = dir.name.join(entry);
         match kind {
             Some(EntryKind::File) => self.plain_entry(dir, entry, &name),
+            // A program listens on it, and nothing reads it as a file. It is made anew by a reload, which is no time of a delivery.
+            Some(EntryKind::Socket) if !dir.strict => {
+                self.times.remove(&dir.name);
+                Ok(())
+            }
             _ => self.entry_as(dir, entry, &name),
         }
     }

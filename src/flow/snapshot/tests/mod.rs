@@ -237,10 +237,12 @@ fn special_files_are_refused_without_being_opened() {
         inotify::add_watch(&inotify, here.path().join("app.conf"), WatchFlags::OPEN).expect("it is there");
         let expected =
             format!("special-file: {}: {kind} is no configuration; it was not opened; remove it", path.display());
-        // As a file in a directory, and as the source itself.
-        for source in [here.path(), &path] {
-            let said = refused(in_time(source));
-            assert!(said.starts_with(&expected), "{said}");
+        // As the source itself, and as a file in a directory, where a program may listen beside its configuration.
+        let said = refused(in_time(&path));
+        assert!(said.starts_with(&expected), "{said}");
+        match in_time(here.path()) {
+            scan if kind == "a socket" => assert_eq!(snapshot(scan).tree.len(), 1),
+            scan => assert!(refused(scan).starts_with(&expected)),
         }
         let mut buffer = [const { std::mem::MaybeUninit::uninit() }; 4096];
         let mut opened = inotify::Reader::new(inotify, &mut buffer);
@@ -250,6 +252,22 @@ fn special_files_are_refused_without_being_opened() {
         }
         assert_eq!(watches, [2], "the file beside {kind} was opened, and nothing else");
     }
+}
+
+#[test]
+fn a_socket_beside_the_configuration_is_left_out() {
+    let here = plain(&[("app.conf", "1")]);
+    let socket = here.path().join("admin.sock");
+    let listener = UnixListener::bind(&socket).expect("there is room");
+    let before = snapshot(at(here.path()));
+    assert_eq!(before.tree.len(), 1);
+    // As a reload does.
+    drop(listener);
+    tick(before.delivered);
+    fs::remove_file(&socket).expect("ours");
+    let _listener = UnixListener::bind(&socket).expect("there is room");
+    let after = snapshot(at(here.path()));
+    assert_eq!((after.revision.digest(), after.delivered), (before.revision.digest(), before.delivered));
 }
 
 fn with(path: &Path, options: &ReadOptions) -> Scan {
