@@ -90,8 +90,9 @@ fn no_work_grows_faster_than_the_configuration() {
 fn files_that_include_each_other_ever_more_often_end_early() {
     let next = |n: usize| format!("include {n}.x; include {n}.x;\n");
     let files = (0..60).map(|n| (format!("/etc/nginx/{n}.x"), next(n + 1)));
+    let last = ("/etc/nginx/60.x".to_owned(), String::new());
     let main = ("/etc/nginx/nginx.conf".to_owned(), format!("events {{}}\nhttp {{ {} }}\n", next(0)));
-    let files: MemoryFiles = files.chain([main]).map(|(name, text)| (name, text.into_bytes())).collect();
+    let files: MemoryFiles = files.chain([main, last]).map(|(name, text)| (name, text.into_bytes())).collect();
     let options = Options { hygiene: true, ..Options::default() };
     let judged = || check("/etc/nginx/nginx.conf", &files, &options);
     let found = judged();

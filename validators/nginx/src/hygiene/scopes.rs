@@ -12,6 +12,8 @@ const DEPTH: usize = 128;
 /// Limit of directives, each time counted, at which files that include each other often end: those of a small configuration, those for each
 /// byte of its files, and the most of any.
 const MOST: (usize, usize, usize) = (50_000, 16, 1_000_000);
+/// Directives as which an included file counts besides its own.
+const INCLUDED: usize = 7;
 
 /// The protocols that a block may belong to; none outside of them.
 const PROTOCOLS: [&[u8]; 4] = [b"", b"http", b"stream", b"mail"];
@@ -222,6 +224,7 @@ impl<'s> Expansion<'s, '_> {
             return;
         };
         for path in paths {
+            self.count += INCLUDED;
             match sources.at(&path) {
                 Ok(file) => self.file(file, scope, depth),
                 Err(_) => self.unknown(scope),
