@@ -26,7 +26,7 @@ impl InputPlaces {
         Self(places.collect())
     }
 
-    /// Returns true for a directory of the search path that lies there, or whose place depends on the working directory.
+    /// Returns true for a directory of the search path that lies there, or is relative to the working directory.
     #[must_use]
     pub fn hold(&self, directory: &Path) -> bool {
         let real = directory.canonicalize();

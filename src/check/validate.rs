@@ -68,7 +68,7 @@ impl Outcome {
 type IgnoredFindings = (Vec<Finding>, Vec<(Finding, Suppression)>, Vec<SeenIgnore>);
 
 /// Reason why the files of a task are not read.
-enum Unread {
+enum NotRead {
     /// The value of a variable is unknown, in words.
     Unknown(String),
     /// There are more bytes than [`COPIES`].
@@ -115,14 +115,7 @@ pub(super) async fn validate(
     }
     let (mut files, broken) = match TaskFiles::read(&task, &plan, store) {
         Ok(read) => read,
-        Err(Unread::Unknown(why)) => return Outcome::skipped(why, BTreeSet::new()),
-        Err(Unread::TooLarge) => {
-            let message =
-                format!("repeated mounts and rendered templates have more than {} MiB together", COPIES >> 20);
-            let finding = Finding::environment(TOO_LARGE, message).help("mount each object once, or make them smaller");
-            let checked = Some(without_validation(finding, first(&plan), task));
-            return Outcome { checked, skipped: None, read: all, ignores: Vec::new() };
-        }
+        Err(reason) => return not_read(reason, &plan, task, all),
     };
     let (tree, hidden) = files.lend(&task);
     // Without the main file all other findings would follow from its absence.
@@ -178,6 +171,17 @@ pub(super) async fn validate(
     let (Task { subject, reason, .. }, omitted, duration) = (task, omitted + split, started.elapsed());
     let checked = Checked { suppressed, omitted, duration, ..Checked::new(subject, validator, reason, findings) };
     Outcome { checked: Some(checked), skipped: None, read, ignores }
+}
+
+/// Returns the result of a task of which the files are not read.
+fn not_read(reason: NotRead, plan: &ValidationPlan, task: Task, read: BTreeSet<Entry>) -> Outcome {
+    if let NotRead::Unknown(why) = reason {
+        return Outcome::skipped(why, BTreeSet::new());
+    }
+    let message = format!("repeated mounts and rendered templates have more than {} MiB together", COPIES >> 20);
+    let finding = Finding::environment(TOO_LARGE, message).help("mount each object once, or make them smaller");
+    let checked = Some(without_validation(finding, first(plan), task));
+    Outcome { checked, skipped: None, read, ignores: Vec::new() }
 }
 
 /// Returns the finding for which a validation has no verdict, if it has none.
@@ -279,7 +283,7 @@ fn in_place(validation: Validation, here: &Path) -> Validation {
 
 impl<'s> TaskFiles<'s> {
     /// Reads the files that the validators of a task may read, and returns the errors of others.
-    fn read(task: &Task, plan: &ValidationPlan, store: &'s Store<'s>) -> Result<(Self, Vec<Located>), Unread> {
+    fn read(task: &Task, plan: &ValidationPlan, store: &'s Store<'s>) -> Result<(Self, Vec<Located>), NotRead> {
         let (mut room, mut read) = (Room::of(COPIES), BTreeSet::new());
         let mut broken = Vec::new();
         let mut contents = BTreeMap::new();
@@ -294,7 +298,7 @@ impl<'s> TaskFiles<'s> {
                 }
             };
             if !read.insert(entry) && !room.take(content.bytes.len()) {
-                return Err(Unread::TooLarge);
+                return Err(NotRead::TooLarge);
             }
             let content = match task.tree.rendered.get(&path) {
                 Some(rendering) => content.render(&|name| task.container.substitution(rendering, name), &mut room),
@@ -303,13 +307,13 @@ impl<'s> TaskFiles<'s> {
             match content {
                 Ok(content) => drop(contents.insert(path, (entry.clone(), content))),
                 Err(NotRendered::Unknown(name)) => unknown = unknown.or(Some(name)),
-                Err(NotRendered::TooLarge) => return Err(Unread::TooLarge),
+                Err(NotRendered::TooLarge) => return Err(NotRead::TooLarge),
             }
         }
         if let Some(name) = unknown {
             let from = task.container.environment.unknown.get(&name);
             let from = from.map_or_else(|| "outside of the inputs".to_owned(), |from| format!("from {from}"));
-            return Err(Unread::Unknown(format!("its template has the variable `{name}`, which is set {from}")));
+            return Err(NotRead::Unknown(format!("its template has the variable `{name}`, which is set {from}")));
         }
         let secrets = task.container.environment.secrets.clone();
         Ok((Self { store, contents, secrets }, broken))

@@ -62,8 +62,8 @@ pub struct Point {
 }
 
 impl<K: Clone> Mounted<K> {
-    /// Returns the files that `container` of `pod` sees, with those that other containers have copied into its volumes; of mounts for
-    /// whose files `room` is too small, none.
+    /// Returns the files that `container` of `pod` sees, with those that other containers have copied into its volumes, as far as
+    /// `room` permits.
     pub fn of(pod: &Pod, container: &Container, entries: &Given<'_, K>, filled: &Filled<K>, room: &mut Room) -> Self {
         let mut mounts: Vec<&VolumeMount> = container.mounts.iter().filter(|mount| is_whole(&mount.path)).collect();
         // A mount covers those which contain it, whatever their order (runc sorts by the depth of the destination).

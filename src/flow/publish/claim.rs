@@ -3,7 +3,7 @@
 //! flock(2) locks the inode, so gates in several containers of a node meet at a volume that they share. The kernel releases a lock when
 //! its holder ends, however it ends. A file system without locks (flock(2), "NFS details") gives no such protection.
 //!
-//! Who may open a file for reading may lock it, exclusively too. So the file has no permission to read: an application that has the volume
+//! A file that can be opened for reading can be locked, exclusively too. So the file has no permission to read: an application that has the volume
 //! read-only, as the gate's own user too, cannot open it. Earlier versions lock the directory in its place; both exclude each other where the
 //! process of the older one can be seen.
 
