@@ -209,7 +209,8 @@ fn stored_errors(old: &ReviewedObject, selection: &SelectedValidation, beside: &
         let name = format!("{} {}/{}", old.kind(), old.namespace, old.name);
         let unchecked = report.unchecked.iter().map(|unchecked| &unchecked.subject);
         let unchecked = unchecked.filter(|subject| subject.object.as_deref().is_none_or(|object| object == name));
-        let unchecked: BTreeSet<String> = unchecked.filter_map(|subject| subject.key.clone()).collect();
+        let unchecked: BTreeSet<String> =
+            unchecked.filter_map(|subject| subject.key.as_deref().map(str::to_owned)).collect();
         errors = errors_in(own, report);
         // A mistake in the settings leaves all of it unvalidated.
         let is_unfit = errors.iter().any(|found| found.other.is_none() && key(found).is_none());

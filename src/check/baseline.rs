@@ -3,6 +3,7 @@
 //! A finding is recognised by its file, object, key and code, and by a hash of its line, so it stays known when lines move. Paths are
 //! relative to the working directory, in whatever way they were given. Nothing of a configuration is readable in a baseline.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -87,7 +88,7 @@ pub struct RunScope<'a> {
     /// Inputs that were not validated, or not to the end.
     open: BTreeSet<PathBuf>,
     /// Parts of which nothing was validated.
-    parts: Vec<(CheckSubject, String)>,
+    parts: Vec<(CheckSubject, Cow<'static, str>)>,
     /// Returns true if there is such a file.
     exists: &'a dyn Fn(&str) -> bool,
 }
@@ -99,7 +100,7 @@ impl<'a> RunScope<'a> {
         let unchecked = report.unchecked.iter().map(|unchecked| (unchecked.subject.clone(), unchecked.why.clone()));
         let named = report.checked.iter().filter_map(|checked| {
             let cause = checked.findings.iter().find(|located| located.finding.code == NO_VALIDATOR)?;
-            Some((checked.subject.clone(), cause.finding.message.clone()))
+            Some((checked.subject.clone(), cause.finding.message.clone().into()))
         });
         let has_obstacle = |checked: &&Checked| checked.findings.iter().any(Located::is_obstacle);
         let halted = report.checked.iter().filter(has_obstacle).map(|checked| relative(&checked.subject.input, base));
@@ -125,12 +126,12 @@ impl<'a> RunScope<'a> {
     /// Returns the parts of which nothing was validated, though a baseline has findings of them: under their name, or under that of a file
     /// beside them that is gone and differs in its extension alone.
     fn lapsed(&self, entries: &BTreeMap<Known, usize>) -> Vec<LapsedPart> {
-        let of_part = |(subject, why): &(CheckSubject, String)| {
+        let of_part = |(subject, why): &(CheckSubject, Cow<'static, str>)| {
             let input = relative(&subject.input, self.base);
             let is_own = |known: &&Known| {
                 known.file == input
-                    && (subject.object.is_none() || known.object == subject.object)
-                    && (subject.key.is_none() || known.key == subject.key)
+                    && (subject.object.is_none() || known.object.as_deref() == subject.object.as_deref())
+                    && (subject.key.is_none() || known.key.as_deref() == subject.key.as_deref())
             };
             let is_former = |known: &&Known| subject.object.is_none() && is_renamed(&known.file, &input);
             let count = |fits: &dyn Fn(&&Known) -> bool| -> usize {
@@ -141,7 +142,7 @@ impl<'a> RunScope<'a> {
                 (0, Some(known)) => (count(&|other| other.file == known.file), Some(known.file.clone())),
                 (own, _) => (own, None),
             };
-            (count > 0).then(|| LapsedPart { subject: subject.clone(), why: why.clone(), count, former })
+            (count > 0).then(|| LapsedPart { subject: subject.clone(), why: why.to_string(), count, former })
         };
         self.parts.iter().filter_map(of_part).collect()
     }
@@ -443,7 +444,7 @@ mod tests {
 
     #[test]
     fn a_chart_leaves_only_its_templates_open() {
-        let why = charts::WHY.to_owned();
+        let why = charts::WHY.into();
         let unchecked = vec![Unchecked { subject: CheckSubject::input("."), why, help: None }];
         let report = CheckReport { unchecked, ..CheckReport::default() };
         let files = ["a.conf", "templates/b.yaml"].map(str::to_owned).into();
@@ -455,7 +456,7 @@ mod tests {
     fn a_file_that_nothing_validates_any_more_is_said() {
         let baseline = Baseline::of(&report(vec![at(1, "x"), at(2, "y")]), Path::new("/w"));
         let lapsed = |input: &str, exists: bool| {
-            let unchecked = vec![Unchecked { subject: CheckSubject::input(input), why: "w".to_owned(), help: None }];
+            let unchecked = vec![Unchecked { subject: CheckSubject::input(input), why: "w".into(), help: None }];
             let report = CheckReport { unchecked, ..CheckReport::default() };
             let lapsed = applied(&baseline, report, exists).lapsed;
             lapsed.iter().map(ToString::to_string).collect::<Vec<_>>()

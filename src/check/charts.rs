@@ -21,7 +21,7 @@ pub(super) const PARTS: [&str; 2] = ["templates", "charts"];
 /// Returns the entry of a chart whose templates are not checked.
 pub(super) fn unrendered(chart: &Path) -> Unchecked {
     let subject = CheckSubject::input(&name(chart));
-    Unchecked { subject, why: WHY.to_owned(), help: Some(render(chart)) }
+    Unchecked { subject, why: WHY.into(), help: Some(render(chart).into()) }
 }
 
 fn name(chart: &Path) -> String {

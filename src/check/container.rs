@@ -103,7 +103,7 @@ impl Environment {
                 EnvValue::Text(text) => expand(text, &environment.known, &mut room),
                 EnvValue::Key { kind, name, key } => store
                     .config(kind, namespace, name, from)
-                    .and_then(|config| value(&Entry::Key { config, key: key.clone() }))
+                    .and_then(|config| value(&Entry::key(config, &key.as_str().into())))
                     .filter(|value| room.take(value.len())),
                 EnvValue::Field(path) => Some(field(path, namespace)),
                 EnvValue::Unknown => None,

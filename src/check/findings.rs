@@ -108,7 +108,7 @@ pub(super) fn doubt(checked: &mut Checked) {
 
 /// Returns a finding about all of a validation.
 fn of_whole(subject: &CheckSubject, finding: Finding) -> Located {
-    let place = Place { line: subject.line, ..Place::file(&subject.input) };
+    let place = Place { line: subject.line, ..Place::file(&*subject.input) };
     Located { finding: finding.at(place), object: None, key: None, excerpt: None }
 }
 

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 
 use reload_gate_structured::yaml;
 
@@ -19,7 +20,7 @@ const SPOOLED: usize = 8 << 20;
 #[derive(Debug)]
 pub(super) struct InputStream {
     /// Path as it was given, or as it was found below a directory.
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     bytes: Bytes,
 }
 
@@ -40,12 +41,12 @@ impl InputStream {
             // A pipe can be read only once, too: `<(helm template …)`.
             if file.metadata()?.is_file() { Bytes::Path } else { spool(&mut file)? }
         };
-        Ok(Self { name: name.to_owned(), bytes })
+        Ok(Self { name: name.into(), bytes })
     }
 
     /// Returns a stream of a text in memory.
     pub(super) fn of_text(name: &str, text: Vec<u8>) -> Self {
-        Self { name: name.to_owned(), bytes: Bytes::Memory(text) }
+        Self { name: name.into(), bytes: Bytes::Memory(text) }
     }
 
     /// Returns the same text in UTF-8, if the stream is in UTF-16.
@@ -60,7 +61,7 @@ impl InputStream {
     pub(super) fn part(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let mut part = vec![0; length];
         match &self.bytes {
-            Bytes::Path => File::open(&self.name)?.read_exact_at(&mut part, offset)?,
+            Bytes::Path => File::open(&*self.name)?.read_exact_at(&mut part, offset)?,
             Bytes::Spooled(file) => file.read_exact_at(&mut part, offset)?,
             Bytes::Memory(memory) => {
                 let rest = usize::try_from(offset).ok().and_then(|offset| memory.get(offset..)).unwrap_or_default();
@@ -72,7 +73,7 @@ impl InputStream {
 
     fn reader(&self) -> io::Result<Box<dyn Read + '_>> {
         Ok(match &self.bytes {
-            Bytes::Path => Box::new(File::open(&self.name)?),
+            Bytes::Path => Box::new(File::open(&*self.name)?),
             Bytes::Spooled(file) => Box::new(SpooledReader { file, offset: 0 }),
             Bytes::Memory(memory) => Box::new(memory.as_slice()),
         })

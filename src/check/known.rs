@@ -26,7 +26,7 @@ struct ListingShape(Vec<String>);
 
 impl ListingShape {
     fn of(listing: &Listing) -> Self {
-        let inputs = listing.inputs.iter().map(|input| input.name.clone());
+        let inputs = listing.inputs.iter().map(|input| input.name.to_string());
         let configs =
             listing.configs.iter().map(|(config, at)| format!("{} {} {:?}", at.input, config.id, config.keys));
         let rules = listing.rules.iter().map(|(rules, at)| format!("{} {}", at.input, rules.id));
@@ -49,7 +49,7 @@ impl KnownOutcomes {
         let (mut keys, mut due) = (Vec::with_capacity(tasks.len()), Vec::new());
         for task in tasks {
             let key = key(&task);
-            let is_same = || task.tree.files.values().all(|entry| !changed.contains(&store.subject(entry).input));
+            let is_same = || task.entries().all(|entry| !changed.contains(&*store.subject(entry).input));
             let known = self.outcomes.get(&key).filter(|_| has_shape && is_same());
             results.push(known.map(|(subject, outcome)| (subject.clone(), outcome.clone())));
             if known.is_none() {
@@ -79,8 +79,10 @@ impl KnownOutcomes {
 
 /// Returns a digest of all that a task says, except for the texts of its files.
 fn key(task: &Task) -> Digest {
-    let Task { subject, assignment, main, reason, tree, around, container, operands, by, program, .. } = task;
+    let Task { subject, assignment, main, reason, tree, alone, around, container, operands, by, program, .. } = task;
     let flags = [task.is_optional, task.is_of_inputs, task.must_not_run, task.is_of_controller];
-    let what = format!("{subject:?} {main:?} {reason} {tree:?} {around:?} {operands:?} {by:?} {program:?} {flags:?}");
+    let what = format!(
+        "{subject:?} {main:?} {reason} {tree:?} {alone:?} {around:?} {operands:?} {by:?} {program:?} {flags:?}"
+    );
     Digest::of(format!("{what} {container:?} {:?}", assignment.plan).as_bytes())
 }

@@ -3,6 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use reload_gate_contract::{Code, Finding, Place, Severity, Span};
@@ -168,7 +169,7 @@ impl Listing {
         let below = |(root, directory): (&PathBuf, &Directory)| {
             directory.files.iter().map(|file| root.join(file).display().to_string()).collect::<Vec<_>>()
         };
-        let inputs = self.inputs.iter().map(|input| input.name.clone());
+        let inputs = self.inputs.iter().map(|input| input.name.to_string());
         let all = inputs.chain(self.directories.iter().flat_map(below));
         all.map(|file| relative(&file, base)).collect()
     }
@@ -240,7 +241,7 @@ impl Listing {
         }
         if path.metadata().is_ok_and(|metadata| metadata.len() > LARGEST) {
             let why = format!("larger than {} MiB", LARGEST >> 20);
-            return self.skipped.push(Unchecked { subject: CheckSubject::input(name), why, help: None });
+            return self.skipped.push(Unchecked { subject: CheckSubject::input(name), why: why.into(), help: None });
         }
         let is_structured =
             path.extension().is_some_and(|end| ["json", "yaml", "yml"].iter().any(|known| end == *known));
@@ -300,7 +301,7 @@ impl Listing {
     /// Lists the objects of a stream if it is one of manifests, and returns it otherwise.
     fn if_manifests(&mut self, input: InputStream) -> Option<InputStream> {
         if let Some(decoded) = input.decoded().filter(InputStream::is_manifests) {
-            self.broken.push((input.name.clone(), encoding::of_manifest(&input.name)));
+            self.broken.push((input.name.to_string(), encoding::of_manifest(&input.name)));
             self.manifests(decoded);
         } else if input.is_manifests() {
             self.manifests(input);
@@ -324,8 +325,9 @@ impl Listing {
                             break;
                         }
                         Err(Unreadable::Text(finding)) => {
-                            let place = finding.place.clone().map(|place| Place { file: input.name.clone(), ..place });
-                            self.broken.push((input.name.clone(), Finding { place, ..*finding }));
+                            let place =
+                                finding.place.clone().map(|place| Place { file: input.name.to_string(), ..place });
+                            self.broken.push((input.name.to_string(), Finding { place, ..*finding }));
                         }
                     }
                 }
@@ -399,7 +401,7 @@ impl Listing {
         };
         let help = if why == TEMPLATE { helm } else { placeholder::RENDER.to_owned() };
         let (subject, help) = (CheckSubject::input(name), Some(help));
-        let skipped = Unchecked { subject, why: why.to_owned(), help };
+        let skipped = Unchecked { subject, why: why.to_owned().into(), help: help.map(Into::into) };
         if !self.skipped.contains(&skipped) {
             self.skipped.push(skipped);
         }
@@ -409,8 +411,8 @@ impl Listing {
     fn encrypted(&mut self, name: &str, config: &ConfigObject, at: At) {
         let line = Some(config.line.saturating_add(at.lines));
         let object = Some(config.id.to_string());
-        let subject = CheckSubject { object, line, ..CheckSubject::input(name) };
-        self.skipped.push(Unchecked { subject, why: "encrypted with SOPS".to_owned(), help: None });
+        let subject = CheckSubject { object: object.map(Into::into), line, ..CheckSubject::input(name) };
+        self.skipped.push(Unchecked { subject, why: "encrypted with SOPS".into(), help: None });
     }
 
     /// Adds a ConfigMap or Secret, without keys that would be no files of its own directory.
@@ -418,7 +420,7 @@ impl Listing {
         let line = config.line.saturating_add(at.lines);
         let (keys, others) = std::mem::take(&mut config.keys).into_iter().partition(|key| is_key(key));
         config.keys = keys;
-        self.broken.extend(Vec::<String>::into_iter(others).map(|key| {
+        self.broken.extend(Vec::<Arc<str>>::into_iter(others).map(|key| {
             let message = format!("{} has the key `{key}`, which the API server rejects", config.id);
             let help = "a key has letters, digits, `-`, `_` and `.`, and is neither `.` nor `..`";
             (name.to_owned(), Finding::error(INVALID_KEY, message).at(Place::line(name, line)).help(help))
@@ -438,8 +440,9 @@ impl Listing {
                     .is_some_and(placeholder::is_placeholder)
             {
                 let (object, key) = (Some(config.id.to_string()), Some(key.clone()));
-                let subject = CheckSubject { object, key, line: Some(line), ..CheckSubject::input(name) };
-                self.skipped.push(Unchecked { subject, why: placeholder::WHY.to_owned(), help: None });
+                let subject =
+                    CheckSubject { object: object.map(Into::into), key, line: Some(line), ..CheckSubject::input(name) };
+                self.skipped.push(Unchecked { subject, why: placeholder::WHY.into(), help: None });
             } else {
                 let place = finding.place.as_ref().map(|place| Place {
                     file: name.to_owned(),
@@ -477,8 +480,8 @@ fn ignored(root: &str, count: usize) -> Unchecked {
         format!("{number} ignored by a `.gitignore`, and there is no index of git that names the files it tracks");
     Unchecked {
         subject: CheckSubject::input(root),
-        why,
-        help: Some("name such a file as an input to check it".to_owned()),
+        why: why.into(),
+        help: Some("name such a file as an input to check it".into()),
     }
 }
 

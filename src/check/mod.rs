@@ -52,6 +52,8 @@ mod weigh;
 mod withheld;
 
 #[cfg(test)]
+mod growth;
+#[cfg(test)]
 mod properties;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -178,16 +180,23 @@ fn with_tasks(
             _ => checked.push(finding_about(subject, "reload-gate", "it is a pod, or names a validator", located)),
         }
     }
-    let given: BTreeSet<Entry> = tasks.iter().flat_map(|task| task.tree.files.values().cloned()).collect();
+    let given: BTreeSet<Entry> = tasks.iter().flat_map(Task::entries).cloned().collect();
     let mut read: BTreeSet<Entry> = skipped.keys().cloned().collect();
-    let unchecked =
-        skipped.into_iter().map(|(entry, (why, help))| Unchecked { subject: store.subject(&entry), why, help });
+    let unchecked = skipped.into_iter().map(|(entry, (why, help))| Unchecked {
+        subject: store.subject(&entry),
+        why: why.into(),
+        help: help.map(Into::into),
+    });
     let mut seen = of_manifests(&mut checked, listing);
     let mut unchecked: Vec<Unchecked> = listing.skipped.iter().cloned().chain(unchecked).collect();
     let (outcomes, interrupted) = run(distinct(tasks));
     for (subject, outcome) in outcomes {
         checked.extend(outcome.checked);
-        unchecked.extend(outcome.skipped.map(|(why, help)| Unchecked { subject, why, help }));
+        unchecked.extend(outcome.skipped.map(|(why, help)| Unchecked {
+            subject,
+            why: why.into(),
+            help: help.map(Into::into),
+        }));
         read.extend(outcome.read);
         outcome.ignores.into_iter().for_each(|ignore| seen.add(ignore));
     }
@@ -222,7 +231,7 @@ fn with_tasks(
 /// all comments in manifests.
 fn of_manifests(checked: &mut [Checked], listing: &Listing) -> SeenIgnores {
     let mut seen = SeenIgnores::default();
-    let name = |input: usize| listing.inputs[input].name.as_str();
+    let name = |input: usize| &*listing.inputs[input].name;
     let comments = listing.ignores.iter().map(|(input, comment)| {
         let lines = Some([Some(comment.line), comment.below]);
         (lines, None, comment.rule.clone(), Place::line(name(*input), comment.line))
@@ -238,7 +247,9 @@ fn of_manifests(checked: &mut [Checked], listing: &Listing) -> SeenIgnores {
     for (lines, owner, rule, place) in comments.chain(annotations) {
         let mut effect = IgnoreEffect::None;
         for one in checked.iter_mut() {
-            let of_owner = owner.is_some() && one.subject.object == owner && one.subject.input == place.file;
+            let of_owner = owner.is_some()
+                && one.subject.object.as_deref() == owner.as_deref()
+                && *one.subject.input == place.file;
             let (covered, kept) = std::mem::take(&mut one.findings).into_iter().partition(|located| {
                 let at = located.finding.place.as_ref().filter(|at| at.file == place.file);
                 let is_at = lines.zip(at).is_some_and(|(lines, at)| at.line.is_some() && lines.contains(&at.line));
@@ -257,9 +268,11 @@ fn of_manifests(checked: &mut [Checked], listing: &Listing) -> SeenIgnores {
 /// Adds a warning about a comment or an annotation to the validation of its place, if there is one.
 fn add_warning(checked: &mut Vec<Checked>, warning: Located) {
     let Some(file) = warning.finding.place.as_ref().map(|place| place.file.clone()) else { return };
-    let of_input = |checked: &&mut Checked| checked.subject.input == file;
+    let of_input = |checked: &&mut Checked| *checked.subject.input == file;
     let is_same = |checked: &&mut Checked| {
-        of_input(checked) && checked.subject.object == warning.object && checked.subject.key == warning.key
+        of_input(checked)
+            && checked.subject.object.as_deref() == warning.object.as_deref()
+            && checked.subject.key.as_deref() == warning.key.as_deref()
     };
     let at = checked.iter_mut().find(is_same);
     match at {
@@ -276,12 +289,12 @@ fn add_warning(checked: &mut Vec<Checked>, warning: Located) {
 
 /// Takes out files that the user named and of which nothing was validated.
 fn take_named_files(unchecked: &mut Vec<Unchecked>, checked: &[Checked], listing: &Listing) -> Vec<Unchecked> {
-    let has_result: HashSet<&str> = checked.iter().map(|checked| checked.subject.input.as_str()).collect();
+    let has_result: HashSet<&str> = checked.iter().map(|checked| &*checked.subject.input).collect();
     let is_named = |Unchecked { subject, why, .. }: &mut Unchecked| {
-        let is_named = subject.object.is_none() && listing.paths.contains(&subject.input);
+        let is_named = subject.object.is_none() && listing.paths.iter().any(|path| **path == *subject.input);
         // Empty standard input is no input, as after a `helm template` that failed.
-        let is_part = [NOT_INCLUDED, EMPTY].contains(&why.as_str()) || Path::new(&subject.input).is_dir();
-        is_named && !is_part && !has_result.contains(subject.input.as_str())
+        let is_part = [NOT_INCLUDED, EMPTY].contains(&&**why) || Path::new(&*subject.input).is_dir();
+        is_named && !is_part && !has_result.contains(&*subject.input)
     };
     unchecked.extract_if(.., is_named).collect()
 }
@@ -296,14 +309,14 @@ fn unassigned(
     let name = subject.key.as_deref().unwrap_or_else(|| subject.input.rsplit('/').next().unwrap_or_default());
     let is_file = matches!(entry, Entry::File(_));
     let text = || String::from_utf8(store.content(entry).ok()?.bytes).ok();
-    let directory = Path::new(&subject.input).parent();
+    let directory = Path::new(&*subject.input).parent();
     let of_directory = directory.is_some_and(|parent| store.listing.paths.iter().any(|path| parent == Path::new(path)));
-    let is_near = is_file && (of_directory || store.listing.paths.contains(&subject.input));
+    let is_near = is_file && (of_directory || store.listing.paths.iter().any(|path| **path == *subject.input));
     if !is_given && is_near && store.content(entry).is_ok_and(|content| encoding::is_utf16(&content.bytes)) {
-        return Unchecked { subject, why: encoding::WHY.to_owned(), help: Some(encoding::CONVERT.to_owned()) };
+        return Unchecked { subject, why: encoding::WHY.into(), help: Some(encoding::CONVERT.into()) };
     }
     if !is_given && is_near && text().is_some_and(|text| content::is_part_of_nginx(&text)) {
-        let (why, help) = (PART_OF_NGINX.to_owned(), Some(ABOVE.to_owned()));
+        let (why, help) = (PART_OF_NGINX.into(), Some(ABOVE.into()));
         return Unchecked { subject, why, help };
     }
     let why = match (is_given, is_file) {
@@ -315,14 +328,14 @@ fn unassigned(
         },
     };
     let of_reader = reader.of_file().filter(|_| why == UNKNOWN);
-    Unchecked { subject, why: of_reader.unwrap_or_else(|| why.to_owned()), help: None }
+    Unchecked { subject, why: of_reader.map_or(why.into(), Into::into), help: None }
 }
 
 /// Returns the obstacle that a file was not validated, though the user named the file.
 fn without_validator(Unchecked { subject, why, help }: Unchecked) -> Checked {
     let other = if why == placeholder::WHY { placeholder::RENDER } else { NAME_IT };
-    let help = help.unwrap_or_else(|| other.to_owned());
-    let finding = Finding::environment(NO_VALIDATOR, why).at(Place::file(&subject.input)).help(help);
+    let help = help.unwrap_or(other.into());
+    let finding = Finding::environment(NO_VALIDATOR, why).at(Place::file(&*subject.input)).help(help);
     let located = Located { finding, object: None, key: None, excerpt: None };
     finding_about(subject, "reload-gate", "it is an input", located)
 }
@@ -355,13 +368,13 @@ fn finding_about(subject: CheckSubject, validator: &str, reason: &str, located: 
 fn distinct(mut tasks: Vec<Task>) -> Vec<Task> {
     let mut seen = BTreeSet::new();
     tasks.retain(|task| {
-        if task.tree.files.values().any(|entry| matches!(entry, Entry::File(_))) {
+        if task.entries().any(|entry| matches!(entry, Entry::File(_))) {
             return true;
         }
         let by: Vec<_> = task.assignment.plan.validators.iter().map(Validator::title).collect();
         let container = (&task.container.image, &task.container.environment, &task.operands);
         // The digest alone is kept: there may be many.
-        let key = format!("{:?} {by:?} {:?} {:?} {container:?}", task.tree, task.main, task.around);
+        let key = format!("{:?} {:?} {by:?} {:?} {:?} {container:?}", task.tree, task.alone, task.main, task.around);
         seen.insert(Digest::of(key.as_bytes()))
     });
     tasks
@@ -430,7 +443,7 @@ fn all(tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>) -> TaskR
                 tokio::select! {
                     biased;
                     signal = signals.next() => Err(signal),
-                    outcome = validate::validate(task, store, &request.options, &versions) => Ok(outcome),
+                    outcome = validate::validate(task.ready(), store, &request.options, &versions) => Ok(outcome),
                 }
             });
             match outcome {
@@ -458,7 +471,8 @@ fn all(tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>) -> TaskR
     if let (None, Some(error)) = (interrupted, shortage.into_inner().unwrap_or_else(PoisonError::into_inner)) {
         // What no thread could take is not validated.
         let left = queue.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let failed = left.map(|(index, task)| (index, (task.subject.clone(), validate::not_begun(task, &error))));
+        let failed =
+            left.map(|(index, task)| (index, (task.subject.clone(), validate::not_begun(task.ready(), &error))));
         results.extend(failed);
         results.sort_by_key(|(index, _)| *index);
     }

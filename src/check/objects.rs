@@ -1,7 +1,7 @@
 //! Validation of ConfigMaps and Secrets in memory, as an API server sends them. It starts no process and reads no file: bundled validators
 //! alone run, on the thread of the caller.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -53,7 +53,7 @@ impl GivenObject {
             ignore: annotated(&self.ignore),
             // They are in the assignments already.
             settings: BTreeMap::new(),
-            keys: self.contents.keys().cloned().collect(),
+            keys: self.contents.keys().map(|key| key.as_str().into()).collect(),
             line: 1,
         }
     }
@@ -111,12 +111,12 @@ fn alone(listing: &Listing, assignments: &Assignments) -> CheckReport {
     let store = Store::new(listing);
     let versions = VersionCache::default();
     let outcome = with_tasks(&store, assignments, &OPTIONS, |tasks| {
-        let results = tasks.into_iter().map(|task| {
+        let results = tasks.into_iter().map(Task::ready).map(|task| {
             let subject = task.subject.clone();
             let outcome = match lacking(&task) {
                 Some(why) => Outcome::skipped(why, task.tree.files.values().cloned().collect()),
                 None => at_once(validate::validate(task, &store, &OPTIONS, &versions))
-                    .unwrap_or_else(|| Outcome::skipped("it cannot be validated here".to_owned(), BTreeSet::new())),
+                    .unwrap_or_else(|| Outcome::skipped("it cannot be validated here".to_owned(), Box::default())),
             };
             (subject, outcome)
         });

@@ -19,16 +19,43 @@ pub(super) struct Beginning {
     pub(super) main: Option<PathBuf>,
     /// Entry that names the validation in the report.
     pub(super) subject: Entry,
-    /// Files as the program would see them.
-    pub(super) tree: Arc<Mounted<Entry>>,
+    /// Files as the program would see them; `None` for the subject alone, as the main file.
+    pub(super) tree: Option<Arc<Mounted<Entry>>>,
     /// Main file in place of one that is not among the inputs.
-    pub(super) around: Option<MainOfImage>,
+    pub(super) around: Option<Box<MainOfImage>>,
     /// Entries that it covers.
-    pub(super) takes: BTreeSet<Entry>,
+    pub(super) takes: CoveredEntries,
     /// Files and directories of the command line, where there are several.
     pub(super) operands: Vec<PathBuf>,
     /// Reason for the choice of the program's validator, where none was named.
     pub(super) reason: Option<String>,
+}
+
+/// Entries that a validation covers.
+#[derive(Clone)]
+pub(super) enum CoveredEntries {
+    /// The subject. An object may have tens of thousands of keys, with a validation for each.
+    Subject,
+    /// These.
+    These(BTreeSet<Entry>),
+}
+
+impl Beginning {
+    /// Returns the entries that it covers.
+    pub(super) fn takes(&self) -> impl Iterator<Item = &Entry> {
+        let (subject, these) = match &self.takes {
+            CoveredEntries::Subject => (Some(&self.subject), None),
+            CoveredEntries::These(these) => (None, Some(these)),
+        };
+        subject.into_iter().chain(these.into_iter().flatten())
+    }
+}
+
+/// Returns the tree of one file alone. Its mount path makes no difference.
+pub(super) fn tree_of(path: &Path, entry: &Entry) -> Arc<Mounted<Entry>> {
+    let files = [(path.to_owned(), entry.clone())].into();
+    let points = vec![Point { path: path.to_owned(), known: false }];
+    Arc::new(Mounted { files, points, ..Mounted::default() })
 }
 
 /// Choice of a program for files.
@@ -85,7 +112,7 @@ pub(super) fn beginnings(
     if found.is_empty() {
         found = located(preset, tree, entries, store);
     }
-    let covered: BTreeSet<Entry> = found.iter().flat_map(|beginning| beginning.takes.clone()).collect();
+    let covered: BTreeSet<Entry> = found.iter().flat_map(|beginning| beginning.takes().cloned()).collect();
     let parts: BTreeSet<Entry> = parts.difference(&covered).cloned().collect();
     // Each is one of its own: nothing is known of a configuration that has all of them.
     for entry in parts {
@@ -131,7 +158,8 @@ pub(super) fn on_command_line(
     };
     let mut beginning = whole(preset, tree, main, open);
     let named = |path: &Path| given.iter().any(|given| path.starts_with(given));
-    beginning.takes.extend(files.iter().filter(|(path, _)| named(path)).map(|(_, entry)| entry.clone()));
+    let more = files.iter().filter(|(path, _)| named(path)).map(|(_, entry)| entry);
+    beginning.takes = CoveredEntries::These(beginning.takes().chain(more).cloned().collect());
     beginning.reason = Some(format!("named on the command line: `{}`", config.words));
     if given.len() > 1 || given.iter().any(|path| !files.contains_key(*path)) {
         beginning.operands = given.into_iter().cloned().collect();
@@ -200,8 +228,8 @@ fn located(preset: &Preset, tree: &FileTree, entries: &BTreeSet<Entry>, store: &
             let path = main_file(preset, directory);
             let around = MainOfImage { path: path.clone(), text: around.replace("{part}", part), is_known: false };
             let reason = Some(format!("{} includes `{part}`", preset.name));
-            let (tree, operands) = (mounted.clone(), Vec::new());
-            Beginning { main: Some(path), subject, tree, around: Some(around), takes, operands, reason }
+            let (tree, around, operands) = (Some(mounted.clone()), Some(Box::new(around)), Vec::new());
+            Beginning { main: Some(path), subject, tree, around, takes: CoveredEntries::These(takes), operands, reason }
         }));
     }
     found
@@ -223,8 +251,8 @@ fn in_layout(layout: &NginxLayout, tree: &FileTree, entries: &BTreeSet<Entry>) -
     let text = text_of_layout(layout, &tree.mounted);
     let around = MainOfImage { path: main.clone(), text, is_known: true };
     let reason = Some(format!("`{}` of the image includes it", layout.main));
-    let (tree, operands) = (tree.mounted.clone(), Vec::new());
-    Some(Beginning { main: Some(main), subject, tree, around: Some(around), takes, operands, reason })
+    let (tree, around, operands) = (Some(tree.mounted.clone()), Some(Box::new(around)), Vec::new());
+    Some(Beginning { main: Some(main), subject, tree, around, takes: CoveredEntries::These(takes), operands, reason })
 }
 
 /// Returns the main file of an image without the includes of directories that are not among the inputs, which are of the image.
@@ -282,9 +310,10 @@ fn part(preset: &Preset, tree: &FileTree, parts: BTreeSet<Entry>) -> Option<Begi
     let points = vec![Point { path: directory.into(), known: false }];
     let main = main_file(preset, directory);
     let text = around.replace("{part}", &format!("{}*", place.join("").display()));
-    let around = Some(MainOfImage { path: main.clone(), text, is_known: false });
-    let tree = Arc::new(Mounted { files, points, ..Mounted::default() });
-    Some(Beginning { main: Some(main), subject, tree, around, takes: parts, operands: Vec::new(), reason: None })
+    let around = Some(Box::new(MainOfImage { path: main.clone(), text, is_known: false }));
+    let tree = Some(Arc::new(Mounted { files, points, ..Mounted::default() }));
+    let takes = CoveredEntries::These(parts);
+    Some(Beginning { main: Some(main), subject, tree, around, takes, operands: Vec::new(), reason: None })
 }
 
 fn main_file(preset: &Preset, directory: &str) -> PathBuf {
@@ -303,7 +332,7 @@ fn whole(preset: &Preset, tree: &FileTree, main: &Path, entries: &BTreeSet<Entry
     let directory = main.parent().unwrap_or(main);
     let below = tree.mounted.files.range(directory.to_owned()..).take_while(|(path, _)| path.starts_with(directory));
     let below = below.filter(|(path, entry)| entries.contains(entry) && (!is_of_others(path) || *path == main));
-    let takes = below.map(|(_, entry)| entry.clone()).collect();
+    let takes = CoveredEntries::These(below.map(|(_, entry)| entry.clone()).collect());
     let subject = tree.mounted.files[main].clone();
     let customary = preset.directory.as_deref().unwrap_or(ANYWHERE);
     let moved = tree.moved(directory, customary);
@@ -311,8 +340,8 @@ fn whole(preset: &Preset, tree: &FileTree, main: &Path, entries: &BTreeSet<Entry
         TreeKind::Container => main.to_owned(),
         TreeKind::Object | TreeKind::Directory => Path::new(customary).join(main.file_name().unwrap_or_default()),
     };
-    let (main, operands) = (Some(main), Vec::new());
-    Beginning { main, subject, tree: moved, around: None, takes, operands, reason: None }
+    let (main, tree, operands) = (Some(main), Some(moved), Vec::new());
+    Beginning { main, subject, tree, around: None, takes, operands, reason: None }
 }
 
 /// Returns true if a file is known by its own name, also beside the files of a program.
@@ -324,11 +353,8 @@ fn is_of_others(path: &Path) -> bool {
 /// Returns the validation of one file alone. Its mount path makes no difference.
 pub(super) fn alone(path: &Path, entry: &Entry) -> Option<Beginning> {
     let main = Path::new(ANYWHERE).join(path.file_name()?);
-    let files = [(main.clone(), entry.clone())].into();
-    let points = vec![Point { path: main.clone(), known: false }];
-    let tree = Arc::new(Mounted { files, points, ..Mounted::default() });
-    let (subject, takes) = (entry.clone(), [entry.clone()].into());
-    Some(Beginning { main: Some(main), subject, tree, around: None, takes, operands: Vec::new(), reason: None })
+    let (main, subject, takes) = (Some(main), entry.clone(), CoveredEntries::Subject);
+    Some(Beginning { main, subject, tree: None, around: None, takes, operands: Vec::new(), reason: None })
 }
 
 /// Returns one validation for each file of a format: of the main file, if one is named; of those with its extension, if there are
@@ -347,8 +373,8 @@ pub(super) fn each(format: &str, main: &Main, tree: &FileTree, entries: &BTreeSe
 pub(super) fn beside(tree: &FileTree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
     let files = tree.mounted.files.iter().filter(|(_, entry)| entries.contains(entry));
     let begin = |(path, entry): (&PathBuf, &Entry)| {
-        let (subject, takes) = (entry.clone(), [entry.clone()].into());
-        let (main, tree, operands) = (Some(path.clone()), tree.mounted.clone(), Vec::new());
+        let (subject, takes) = (entry.clone(), CoveredEntries::Subject);
+        let (main, tree, operands) = (Some(path.clone()), Some(tree.mounted.clone()), Vec::new());
         Beginning { main, subject, tree, around: None, takes, operands, reason: None }
     };
     files.map(begin).collect()
@@ -367,7 +393,7 @@ pub(super) fn snippets(main: &Main, tree: &FileTree, entries: &BTreeSet<Entry>) 
 /// Returns one validation of the whole tree. The plan finds the main file.
 pub(super) fn together(mounted: &Arc<Mounted<Entry>>, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
     let begin = |subject: &Entry| {
-        let (tree, takes) = (mounted.clone(), entries.clone());
+        let (tree, takes) = (Some(mounted.clone()), CoveredEntries::These(entries.clone()));
         let (subject, operands) = (subject.clone(), Vec::new());
         Beginning { main: None, subject, tree, around: None, takes, operands, reason: None }
     };

@@ -38,6 +38,9 @@ pub(super) struct Contents<'c> {
 impl Contents<'_> {
     /// Returns the findings without quotations of Secrets.
     pub(super) fn redact(&self, findings: Vec<Finding>) -> Vec<Finding> {
+        if findings.is_empty() {
+            return findings;
+        }
         let redactor = Redactor::new(self.secrets.iter().copied());
         if redactor.is_empty() {
             return findings;

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -24,6 +25,9 @@ const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
 /// Number of documents that are kept parsed: more than are validated at once, since each is read several times in a row.
 const KEPT: usize = 16;
 
+/// Number of bytes for each value of a document from which on it is not kept while its values are validated.
+const HEAVY: usize = 64 << 10;
+
 /// Number of lines that are shown on each side of a finding.
 const AROUND: u32 = 1;
 
@@ -41,22 +45,28 @@ const LAST_COLUMN: u32 = 1 << 16;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Entry {
     /// The entry `key` of a ConfigMap or Secret, by its index in the listing.
-    Key { config: usize, key: String },
+    Key { config: u32, key: Arc<str> },
     /// The rules of a PrometheusRule, by its index in the listing.
     Rules(usize),
     /// A snippet of nginx configuration in an object of a controller, by its index in the listing.
     Snippet(usize),
     /// A file.
-    File(PathBuf),
+    File(Arc<Path>),
     /// All of an input, by its index.
     Input(usize),
 }
 
 impl Entry {
+    /// Returns the entry of a key of the object with that index.
+    pub(super) fn key(config: usize, key: &Arc<str>) -> Self {
+        // There are fewer objects than bytes in memory.
+        Self::Key { config: u32::try_from(config).unwrap_or(u32::MAX), key: key.clone() }
+    }
+
     /// Returns the index of its object.
     pub(super) fn config(&self) -> Option<usize> {
         match self {
-            Self::Key { config, .. } => Some(*config),
+            Self::Key { config, .. } => usize::try_from(*config).ok(),
             Self::Rules(_) | Self::Snippet(_) | Self::File(_) | Self::Input(_) => None,
         }
     }
@@ -77,20 +87,33 @@ pub(super) struct EntryContent {
 
 enum Written {
     /// In a document, by the node, and whether it is of a Secret.
-    Key { document: Arc<Parsed>, at: At, key: String, secret: bool },
+    Key { document: DocumentMark, at: At, key: Arc<str>, secret: bool },
     /// As whole lines of a document, with their first offset there and their indentation.
-    Lines { document: Arc<Parsed>, at: At, start: usize, indent: usize },
+    Lines { document: DocumentMark, at: At, start: usize, indent: usize },
     /// As a value in an object of a document.
-    Value { document: Arc<Parsed>, at: At, snippet: Box<Snippet> },
+    Value { document: DocumentMark, at: At, snippet: Box<Snippet> },
     /// Verbatim, in a file or stream of this name.
     Plain(String),
     /// As the value of a key of an object in memory, and whether that is a Secret. Its lines are those of the value.
     Given { key: String, secret: bool },
 }
 
+/// Hash of the text of a document, by which it is recognised when it is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct DocumentMark(u64);
+
+impl DocumentMark {
+    fn of(text: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
 /// Parsed document.
 #[derive(Debug)]
 pub(super) struct Parsed {
+    mark: DocumentMark,
     text: String,
     objects: Vec<Node>,
     lines: LineIndex,
@@ -110,12 +133,27 @@ impl Parsed {
         alone.then_some(start..end)
     }
 
+    fn values(&self) -> &[manifest::ValuePositions] {
+        self.values.get_or_init(|| self.objects.iter().map(ConfigObject::positions).collect())
+    }
+
     /// Returns the value of a key of an object.
-    fn value(&self, object: usize, key: &str) -> Option<Result<manifest::ConfigValue<'_>, Box<Finding>>> {
-        let values = self.values.get_or_init(|| self.objects.iter().map(ConfigObject::positions).collect());
+    fn value(&self, object: usize, key: &str) -> Option<Result<Cow<'_, [u8]>, Box<Finding>>> {
         let node = self.objects.get(object)?;
-        let position = values.get(object)?.get(node, key)?;
+        let position = self.values().get(object)?.get(node, key)?;
         Some(ConfigObject::value_at(node, key, position))
+    }
+
+    /// Returns the value of a key of an object as it is written, and whether it is encoded.
+    fn written(&self, object: usize, key: &str) -> Option<manifest::WrittenValue<'_>> {
+        let node = self.objects.get(object)?;
+        ConfigObject::written_at(node, self.values().get(object)?.get(node, key)?)
+    }
+
+    /// Returns true if it has few values for its size.
+    fn is_heavy(&self) -> bool {
+        let values: usize = self.values().iter().map(manifest::ValuePositions::count).sum();
+        self.text.len() / values.max(self.objects.len()).max(1) > HEAVY
     }
 }
 
@@ -127,6 +165,8 @@ pub(super) struct Store<'l> {
     pub(super) listing: &'l Listing,
     /// Indexes of ConfigMaps and Secrets, by kind and name.
     configs: HashMap<(&'l str, &'l str), Vec<usize>>,
+    /// Names of ConfigMaps and Secrets as reports show them, by index.
+    titles: Vec<Arc<str>>,
     kept: Mutex<VecDeque<Kept>>,
 }
 
@@ -136,7 +176,8 @@ impl<'l> Store<'l> {
         for (index, (config, _)) in listing.configs.iter().enumerate() {
             configs.entry((config.id.kind.as_str(), config.id.name.as_str())).or_default().push(index);
         }
-        Self { listing, configs, kept: Mutex::default() }
+        let titles = listing.configs.iter().map(|(config, _)| config.id.to_string().into()).collect();
+        Self { listing, configs, titles, kept: Mutex::default() }
     }
 
     /// Returns the ConfigMap or Secret of that kind and name for a pod of `namespace` in the input `from`: of several the one of the
@@ -160,22 +201,23 @@ impl<'l> Store<'l> {
 
     fn nearness(&self, config: usize, from: usize) -> u8 {
         let own = self.listing.configs[config].1.input;
-        let directory = |input: usize| Path::new(&self.listing.inputs[input].name).parent();
+        let directory = |input: usize| Path::new(&*self.listing.inputs[input].name).parent();
         if own == from { 2 } else { u8::from(directory(own) == directory(from)) }
     }
 
     /// Returns the entries of the ConfigMap or Secret with that index.
-    pub(super) fn entries(&self, config: usize) -> BTreeMap<String, Entry> {
+    pub(super) fn entries(&self, config: usize) -> BTreeMap<Arc<str>, Entry> {
         let keys = self.listing.configs[config].0.keys.iter();
-        keys.map(|key| (key.clone(), Entry::Key { config, key: key.clone() })).collect()
+        keys.map(|key| (key.clone(), Entry::key(config, key))).collect()
     }
 
     /// Returns the part of the inputs that an entry is.
     pub(super) fn subject(&self, entry: &Entry) -> CheckSubject {
-        let of_object = |id: &manifest::Id, at: &At, line: u32, key: Option<&String>| CheckSubject {
-            input: self.listing.inputs[at.input].name.clone(),
-            object: Some(id.to_string()),
-            key: key.cloned(),
+        let input = |at: &At| self.listing.inputs[at.input].name.clone();
+        let of_object = |id: &manifest::Id, at: &At, line: u32, key: Option<&str>| CheckSubject {
+            input: input(at),
+            object: Some(id.to_string().into()),
+            key: key.map(Arc::from),
             line: Some(line.saturating_add(at.lines)),
         };
         match entry {
@@ -187,11 +229,13 @@ impl<'l> Store<'l> {
             }
             Entry::Snippet(index) => {
                 let (snippet, at) = &self.listing.snippets[*index];
-                of_object(&snippet.id, at, snippet.line, Some(&snippet.key))
+                of_object(&snippet.id, at, snippet.line, Some(snippet.key.as_ref()))
             }
             Entry::Key { config, key } => {
-                let (config, at) = &self.listing.configs[*config];
-                of_object(&config.id, at, config.line, Some(key))
+                let index = *config as usize;
+                let (config, at) = &self.listing.configs[index];
+                let (object, key) = (Some(self.titles[index].clone()), Some(key.clone()));
+                CheckSubject { input: input(at), object, key, line: Some(config.line.saturating_add(at.lines)) }
             }
         }
     }
@@ -199,7 +243,8 @@ impl<'l> Store<'l> {
     /// Returns a finding with the object and key of an entry.
     pub(super) fn located(&self, entry: &Entry, finding: Finding) -> Located {
         let CheckSubject { object, key, .. } = self.subject(entry);
-        Located { finding, object, key, excerpt: None }
+        let owned = |text: Option<Arc<str>>| text.map(|text| text.to_string());
+        Located { finding, object: owned(object), key: owned(key), excerpt: None }
     }
 
     /// Returns the validator that the object of an entry names, with its place in the input.
@@ -241,7 +286,7 @@ impl<'l> Store<'l> {
     /// Returns the object in memory that an entry is a key of.
     fn given<'e>(&self, entry: &'e Entry) -> Option<(&'l GivenObject, &'e str)> {
         let Entry::Key { config, key } = entry else { return None };
-        Some((self.listing.given.get(*config)?, key))
+        Some((self.listing.given.get(*config as usize)?, key))
     }
 
     /// Returns the text of an entry for a look at it. That of an object in memory is not copied.
@@ -290,7 +335,7 @@ impl<'l> Store<'l> {
             Entry::Input(index) => {
                 let input = &self.listing.inputs[*index];
                 let bytes = input.whole().map_err(|error| unreadable(&input.name, &error))?;
-                Ok(content(bytes, Written::Plain(input.name.clone())))
+                Ok(content(bytes, Written::Plain(input.name.to_string())))
             }
             Entry::Rules(index) => {
                 let (rules, at) = &self.listing.rules[*index];
@@ -301,7 +346,7 @@ impl<'l> Store<'l> {
                 let text = document.text.get(start..end).ok_or_else(|| changed(name))?;
                 let lines = text.split_inclusive('\n').map(|line| line.get(rules.indent..).unwrap_or("\n"));
                 let bytes = lines.collect::<String>().into_bytes();
-                let (at, indent) = (*at, rules.indent);
+                let (document, at, indent) = (document.mark, *at, rules.indent);
                 Ok(content(bytes, Written::Lines { document, at, start, indent }))
             }
             Entry::Snippet(index) => {
@@ -311,23 +356,35 @@ impl<'l> Store<'l> {
                 let root = document.objects.get(at.object).ok_or_else(|| changed(name))?;
                 let text = snippet.node(root).and_then(Node::as_str).ok_or_else(|| changed(name))?;
                 let bytes = text.as_bytes().to_vec();
-                Ok(content(bytes, Written::Value { document, at: *at, snippet: Box::new(snippet.clone()) }))
+                let (document, at) = (document.mark, *at);
+                Ok(content(bytes, Written::Value { document, at, snippet: Box::new(snippet.clone()) }))
             }
             Entry::Key { config, key } => {
-                let (config, at) = &self.listing.configs[*config];
+                let (config, at) = &self.listing.configs[*config as usize];
                 let name = &self.listing.inputs[at.input].name;
                 let document = self.document(at).map_err(|error| unreadable(name, &error))?;
                 let bytes = match document.value(at.object, key).ok_or_else(|| changed(name))? {
-                    Ok(value) => value.content.into_owned(),
+                    Ok(value) => value.into_owned(),
                     Err(finding) => {
                         let place = finding.place.as_ref().map(|place| in_input(place, name, at));
                         return Err(Box::new(Finding { place, ..*finding }));
                     }
                 };
-                let (at, key, secret) = (*at, key.clone(), config.secret);
+                let (document, at, key, secret) = (document.mark, *at, key.clone(), config.secret);
                 Ok(content(bytes, Written::Key { document, at, key, secret }))
             }
         }
+    }
+
+    /// Forgets documents with few, large values, whose contents were read: their texts and trees take twice the memory of these, and are
+    /// not needed before the validators have ended. For the place of a finding they are read again.
+    pub(super) fn release(&self) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, parsed)| !parsed.is_heavy());
+    }
+
+    /// Returns a document again, unless it has changed.
+    fn again(&self, at: &At, mark: DocumentMark) -> Option<Arc<Parsed>> {
+        self.document(at).ok().filter(|document| document.mark == mark)
     }
 
     fn document(&self, at: &At) -> io::Result<Arc<Parsed>> {
@@ -341,7 +398,7 @@ impl<'l> Store<'l> {
         let roots = yaml::documents(&text).filter_map(|document| Some(document.ok()?.root));
         let objects = roots.flat_map(manifest::objects).collect();
         let lines = LineIndex::new(text.as_bytes());
-        let parsed = Arc::new(Parsed { text, objects, lines, values: OnceLock::new() });
+        let parsed = Arc::new(Parsed { mark: DocumentMark::of(&text), text, objects, lines, values: OnceLock::new() });
         let mut kept = kept();
         kept.push_back((which, parsed.clone()));
         if kept.len() > KEPT {
@@ -389,7 +446,7 @@ impl EntryContent {
         let span = self.span(place).map(|span| self.in_source(span));
         match &self.written {
             Written::Plain(name) => {
-                let Some(span) = span else { return (Place::file(name), None) };
+                let Some(span) = span else { return (Place::file(&**name), None) };
                 let bytes = self.rendered.as_ref().map_or(&self.bytes, |(template, _)| template);
                 let lines = self.lines.get_or_init(|| LineIndex::new(bytes));
                 (lines.place(name, bytes, span), excerpt(bytes, lines, 0..bytes.len(), 0, span))
@@ -401,7 +458,9 @@ impl EntryContent {
             }
             Written::Lines { document, at, start, indent } => {
                 let name = &store.listing.inputs[at.input].name;
-                let Some(span) = span else { return (Place::file(name), None) };
+                let Some((span, document)) = span.zip(store.again(at, *document)) else {
+                    return (Place::file(&**name), None);
+                };
                 let own = LineIndex::new(&self.bytes);
                 let moved = |offset: usize| {
                     let line = own.line(offset);
@@ -413,8 +472,9 @@ impl EntryContent {
             }
             Written::Value { document, at, snippet } => {
                 let name = &store.listing.inputs[at.input].name;
+                let Some(document) = store.again(at, *document) else { return (Place::file(&**name), None) };
                 let node = document.objects.get(at.object).and_then(|root| snippet.node(root));
-                let Some(node) = node else { return (Place::file(name), None) };
+                let Some(node) = node else { return (Place::file(&**name), None) };
                 let span = of_node(node, &|offset| node.locate(&document.text, offset), span);
                 document.locate(name, at, span, true)
             }
@@ -423,7 +483,8 @@ impl EntryContent {
                 // The scalar is decoded from its beginning for each place.
                 let decoded = self.decoded.fetch_add(self.bytes.len(), Ordering::Relaxed);
                 let span = span.filter(|_| decoded <= DECODED);
-                let Some(span) = Self::of_key(document, at, key, span) else { return (Place::file(name), None) };
+                let Some(document) = store.again(at, *document) else { return (Place::file(&**name), None) };
+                let Some(span) = Self::of_key(&document, at, key, span) else { return (Place::file(&**name), None) };
                 document.locate(name, at, span, !secret)
             }
         }
@@ -439,8 +500,8 @@ impl EntryContent {
 
     /// Returns the span in the document of a span of a value; that of the whole value where there is no such span.
     fn of_key(document: &Parsed, at: &At, key: &str, span: Option<Span>) -> Option<Span> {
-        let value = document.value(at.object, key)?.ok()?;
-        Some(of_node(value.node(), &|offset| value.locate(&document.text, offset), span))
+        let value = document.written(at.object, key)?;
+        Some(of_node(value.node, &|offset| value.locate(&document.text, offset), span))
     }
 
     /// Returns the span of a place in this content; for a line, all of it without the blanks around.

@@ -129,7 +129,7 @@ impl FileTrees {
         let mut steps = Room::of(STEPS_OF_POD.min(self.steps.left()));
         let annotated = pod.validator.clone().map(|annotated| {
             let line = annotated.place.line.map(|line| line.saturating_add(at.lines));
-            let place = Place { line, span: None, file: input.clone(), ..annotated.place.clone() };
+            let place = Place { line, span: None, file: input.to_string(), ..annotated.place.clone() };
             (annotated, place)
         });
         let line = pod.line.saturating_add(at.lines);
@@ -209,7 +209,8 @@ impl FileTrees {
             match found {
                 Ok(gates) => {
                     let about = pods::findings(pod, container, &gates).into_iter();
-                    let placed = |finding: Finding| (subject(pod, input, line), finding.at(Place::line(input, line)));
+                    let placed =
+                        |finding: Finding| (subject(pod, input, line), finding.at(Place::line(&**input, line)));
                     self.errors.extend(about.map(placed));
                     for gate in gates {
                         let tree = tree.gated(&gate, programs);
@@ -218,7 +219,8 @@ impl FileTrees {
                     }
                 }
                 Err(findings) => {
-                    let placed = |finding: Finding| (subject(pod, input, line), finding.at(Place::line(input, line)));
+                    let placed =
+                        |finding: Finding| (subject(pod, input, line), finding.at(Place::line(&**input, line)));
                     self.errors.extend(findings.into_iter().map(placed));
                 }
             }
@@ -271,7 +273,7 @@ fn with_rendered_templates(
 }
 
 fn subject(pod: &Pod, input: &str, line: u32) -> CheckSubject {
-    CheckSubject { input: input.to_owned(), object: Some(pod.id.to_string()), key: None, line: Some(line) }
+    CheckSubject { input: input.into(), object: Some(pod.id.to_string().into()), key: None, line: Some(line) }
 }
 
 impl FileTree {
@@ -321,8 +323,8 @@ impl FileTree {
 }
 
 /// Returns the files of one object without a mount.
-fn object(entries: BTreeMap<String, Entry>) -> FileTree {
-    loose(TreeKind::Object, entries.into_iter().map(|(key, entry)| (PathBuf::from(key), entry)).collect())
+fn object(entries: BTreeMap<Arc<str>, Entry>) -> FileTree {
+    loose(TreeKind::Object, entries.into_iter().map(|(key, entry)| (PathBuf::from(&*key), entry)).collect())
 }
 
 /// Returns the files of the objects in memory that one program reads, each in its directory.
@@ -334,7 +336,7 @@ fn together(store: &Store<'_>) -> Option<FileTree> {
     let points = mounts.iter().map(|(_, mount)| Point { path: PathBuf::clone(mount), known: false }).collect();
     let file = |(config, mount): &(usize, &PathBuf)| {
         let mount = PathBuf::clone(mount);
-        store.entries(*config).into_iter().map(move |(key, entry)| (mount.join(key), entry))
+        store.entries(*config).into_iter().map(move |(key, entry)| (mount.join(&*key), entry))
     };
     let files: BTreeMap<PathBuf, Entry> = mounts.iter().flat_map(file).collect();
     let wanted = files.values().cloned().collect();
@@ -345,10 +347,10 @@ fn together(store: &Store<'_>) -> Option<FileTree> {
 
 /// Returns the files of a directory that was given.
 fn in_directory(root: &Path, directory: &Directory) -> FileTree {
-    let path = |file: &PathBuf| (file.clone(), Entry::File(root.join(file)));
+    let path = |file: &PathBuf| (file.clone(), Entry::File(root.join(file).into()));
     let files = directory.files.iter().chain(&directory.beside).map(path).collect();
     let mut tree = loose(TreeKind::Directory, files);
-    tree.wanted = directory.files.iter().map(|file| Entry::File(root.join(file))).collect();
+    tree.wanted = directory.files.iter().map(|file| Entry::File(root.join(file).into())).collect();
     let empty = directory.empty.iter().map(|path| Point { path: Path::new(ANYWHERE).join(path), known: true });
     Arc::make_mut(&mut tree.mounted).points.extend(empty);
     tree

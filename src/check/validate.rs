@@ -52,14 +52,14 @@ pub(super) struct Outcome {
     /// Reason and remedy, if there was none.
     pub(super) skipped: Option<(String, Option<String>)>,
     /// Entries that were read.
-    pub(super) read: BTreeSet<Entry>,
+    pub(super) read: Box<[Entry]>,
     /// Comments and annotations that ignore findings.
     pub(super) ignores: Vec<SeenIgnore>,
 }
 
 impl Outcome {
     /// Returns the result of a task without a validation.
-    pub(super) const fn skipped(why: String, read: BTreeSet<Entry>) -> Self {
+    pub(super) const fn skipped(why: String, read: Box<[Entry]>) -> Self {
         Self { checked: None, skipped: Some((why, None)), read, ignores: Vec::new() }
     }
 }
@@ -94,7 +94,7 @@ pub(super) fn not_begun(task: Task, error: &std::io::Error) -> Outcome {
 
 /// Returns the result of a task with a finding about its input in place of a validation.
 pub(super) fn without_validation(finding: Finding, validator: String, task: Task) -> Checked {
-    let finding = finding.at(Place { line: task.subject.line, ..Place::file(&task.subject.input) });
+    let finding = finding.at(Place { line: task.subject.line, ..Place::file(&*task.subject.input) });
     let located = Located { finding, object: None, key: None, excerpt: None };
     Checked::new(task.subject, validator, task.reason, vec![located])
 }
@@ -108,7 +108,7 @@ pub(super) async fn validate(
 ) -> Outcome {
     let started = Instant::now();
     let plan = options.plan(&task);
-    let all: BTreeSet<Entry> = task.tree.files.values().cloned().collect();
+    let all: Box<[Entry]> = task.tree.files.values().cloned().collect();
     if task.must_not_run {
         let checked = Some(withheld::command(&plan, task));
         return Outcome { checked, skipped: None, read: all, ignores: Vec::new() };
@@ -138,10 +138,9 @@ pub(super) async fn validate(
     if task.is_optional
         && let Some(missing) = validation.findings.iter().find(|finding| finding.code == CHECKER_MISSING)
     {
-        return Outcome::skipped(missing.message.clone(), BTreeSet::new());
+        return Outcome::skipped(missing.message.clone(), Box::default());
     }
-    let mut read: BTreeSet<Entry> =
-        validation.read.iter().filter_map(|path| task.tree.files.get(path).cloned()).collect();
+    let mut read: Box<[Entry]> = validation.read.iter().filter_map(|path| task.tree.files.get(path).cloned()).collect();
     if validation.read.is_empty() {
         // The validation ended before the first file was read.
         read = all;
@@ -174,9 +173,9 @@ pub(super) async fn validate(
 }
 
 /// Returns the result of a task of which the files are not read.
-fn not_read(reason: NotRead, plan: &ValidationPlan, task: Task, read: BTreeSet<Entry>) -> Outcome {
+fn not_read(reason: NotRead, plan: &ValidationPlan, task: Task, read: Box<[Entry]>) -> Outcome {
     if let NotRead::Unknown(why) = reason {
-        return Outcome::skipped(why, BTreeSet::new());
+        return Outcome::skipped(why, Box::default());
     }
     let message = format!("repeated mounts and rendered templates have more than {} MiB together", COPIES >> 20);
     let finding = Finding::environment(TOO_LARGE, message).help("mount each object once, or make them smaller");
@@ -315,6 +314,7 @@ impl<'s> TaskFiles<'s> {
             let from = from.map_or_else(|| "outside of the inputs".to_owned(), |from| format!("from {from}"));
             return Err(NotRead::Unknown(format!("its template has the variable `{name}`, which is set {from}")));
         }
+        store.release();
         let secrets = task.container.environment.secrets.clone();
         Ok((Self { store, contents, secrets }, broken))
     }
@@ -482,7 +482,7 @@ impl<'s> TaskFiles<'s> {
     }
 
     /// Splits off the findings that a comment or an annotation ignores, and returns these comments and annotations as well.
-    fn ignored(&self, task: &Task, read: &BTreeSet<Entry>, found: Vec<Finding>) -> IgnoredFindings {
+    fn ignored(&self, task: &Task, read: &[Entry], found: Vec<Finding>) -> IgnoredFindings {
         let preset = task.assignment.preset.as_ref().map(|preset| preset.name);
         let effect = match Verdict::of(&found) {
             Verdict::Inconclusive => IgnoreEffect::Unknown,
@@ -536,9 +536,10 @@ impl<'s> TaskFiles<'s> {
         let Some((place, (entry, content))) = of else {
             // The file is not among the inputs, such as one of the image: the finding is about the whole.
             let line = task.subject.line;
-            let place = Place { line, ..Place::file(&task.subject.input) };
+            let place = Place { line, ..Place::file(&*task.subject.input) };
             let finding = if finding.place.is_some() { beside(finding) } else { finding };
-            let (object, key) = (task.subject.object.clone(), task.subject.key.clone());
+            let owned = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
+            let (object, key) = (owned(&task.subject.object), owned(&task.subject.key));
             return Located { finding: finding.at(place), object, key, excerpt: None };
         };
         let (place, excerpt) = content.locate(self.store, place);

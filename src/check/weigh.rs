@@ -29,7 +29,7 @@ impl CheckOptions {
 
 /// Returns a finding as it counts for a file of this name; `None` if it does not.
 pub(super) fn weigh_by_name(finding: Finding, subject: &CheckSubject) -> Option<Finding> {
-    let path = Path::new(&subject.input);
+    let path = Path::new(&*subject.input);
     let of_file = || path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let name = subject.key.as_deref().unwrap_or_else(of_file).to_ascii_lowercase();
     match finding.code.as_str() {

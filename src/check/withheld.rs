@@ -1,6 +1,5 @@
 //! Commands that `check` does not execute without `--allow-commands`, since the inputs name them, or what they would execute. Pure.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use reload_gate_contract::{Code, Finding};
@@ -47,7 +46,7 @@ pub(super) struct WithheldProgram {
 
 impl WithheldProgram {
     /// Returns the result of its task: no validation where the program was found by a name. Nothing is quoted of a Secret.
-    pub(super) fn outcome(self, task: Task, all: BTreeSet<Entry>, is_secret: impl Fn(&Path) -> bool) -> Outcome {
+    pub(super) fn outcome(self, task: Task, all: Box<[Entry]>, is_secret: impl Fn(&Path) -> bool) -> Outcome {
         let Execution { file, line, words } = self.execution;
         let place = line.map_or_else(|| file.display().to_string(), |line| format!("{}:{line}", file.display()));
         let construct = if is_secret(&file) { "a construct".to_owned() } else { format!("`{words}`") };

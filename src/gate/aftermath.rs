@@ -13,8 +13,10 @@ const AFTERMATH: Duration = Duration::from_secs(3);
 pub(super) struct Aftermath {
     /// The content of the last reload and its time, until the process ends.
     reload: Option<(Digest, Instant)>,
-    /// The content whose reload has ended the application, and how often.
-    fatal: Option<(Digest, u32)>,
+    /// The content whose reload has ended the application.
+    fatal: Option<Digest>,
+    /// The content that was not verified last, and the reason.
+    unverified: Option<(Digest, String)>,
     trial: Option<Trial>,
 }
 
@@ -53,14 +55,29 @@ impl Aftermath {
         Some(ReloadBeforeEnd { digest, after: now - at })
     }
 
-    /// Counts an end of the application by the reload of `digest`.
-    pub(super) fn count_end(&mut self, digest: Digest) {
-        self.fatal = Some((digest, self.ends_by(digest).unwrap_or(0).saturating_add(1)));
+    /// Takes in that the application ended by the reload of `digest`.
+    pub(super) fn ended_by(&mut self, digest: Digest) {
+        self.fatal = Some(digest);
     }
 
-    /// Returns how often the reload of `digest` has ended the application, if it has.
-    pub(super) fn ends_by(&self, digest: Digest) -> Option<u32> {
-        self.fatal.filter(|(fatal, _)| *fatal == digest).map(|(_, ends)| ends)
+    /// Returns `true` if the reload of `digest` has ended the application.
+    pub(super) fn was_ended_by(&self, digest: Digest) -> bool {
+        self.fatal == Some(digest)
+    }
+
+    /// Takes in that the reload of `digest` was not verified.
+    pub(super) fn was_unverified(&mut self, digest: Digest, reason: String) {
+        self.unverified = Some((digest, reason));
+    }
+
+    /// Returns the reason why the reload of `digest` was not verified, if it was the last one that was not.
+    pub(super) fn reason(&self, digest: Digest) -> Option<&str> {
+        self.unverified.as_ref().filter(|(unverified, _)| *unverified == digest).map(|(_, reason)| reason.as_str())
+    }
+
+    /// Takes in that a content is live.
+    pub(super) fn is_live(&mut self) {
+        self.unverified = None;
     }
 
     /// Begins the trial of a content that was reloaded without a proof; `former` is the last-known-good revision before.

@@ -155,6 +155,7 @@ impl Gate {
                 self.raise_unverified(now, digest, (message, help), effects);
                 if answer == ReloadAnswer::Ended && self.policy.publish {
                     // Each try would end the service once more.
+                    self.aftermath.ended_by(digest);
                     self.retry = None;
                 }
                 self.restore(digest, effects);
@@ -175,6 +176,7 @@ impl Gate {
         effects: &mut Vec<Effect>,
     ) {
         self.permission.failed(digest, message.clone());
+        self.aftermath.was_unverified(digest, message.clone());
         let event = Event::new(Kind::Unverified).about(digest).message(message).help(Some(help));
         let previous = self.known_good.as_ref().map(|known_good| known_good.digest());
         self.reload_unproven = true;
@@ -230,6 +232,7 @@ impl Gate {
         let digest = candidate.digest();
         self.known_good = Some(candidate);
         self.permission.end();
+        self.aftermath.is_live();
         (self.reload_unproven, self.read_unvalidated) = (self.target.is_sought(), false);
         // Without a reload no application has read it yet, so it is not known to be good.
         if self.policy.publish && (self.policy.reload || !self.policy.once) && !self.aftermath.is_trial() {

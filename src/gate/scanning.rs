@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use reload_gate_contract::Verdict;
 
+use super::incident::Incident;
 use super::motion::{Consequence, TrialOutcome};
 use super::{Activity, Effect, Gate, Reason, Withheld};
 use crate::flow::snapshot::{Snapshot, SnapshotError};
@@ -376,9 +377,9 @@ impl Gate {
     /// Decides what follows from the newest content.
     fn decide(&mut self, candidate: Arc<Revision>, reason: Reason, effects: &mut Vec<Effect>) {
         let digest = candidate.digest();
-        let is_rejected =
-            self.incident.is_some_and(|incident| incident.kind == Kind::Rejected && incident.about == digest);
-        let is_asked_again = std::mem::take(&mut self.requested) && is_rejected;
+        let over = self.incident.filter(|incident| incident.about == digest && self.is_over(*incident));
+        let is_requested = std::mem::take(&mut self.requested);
+        let asked_again = over.filter(|_| is_requested);
         let is_open_rejection = self.incident.is_some_and(|incident| incident.kind == Kind::Rejected);
         let unchanged = |effects: &mut Vec<Effect>| {
             if reason == Reason::Event {
@@ -396,8 +397,8 @@ impl Gate {
             if !self.resolve(digest, effects) {
                 unchanged(effects);
             }
-        } else if is_asked_again {
-            let message = "the content that was rejected is validated again";
+        } else if let Some(Incident { kind, .. }) = asked_again {
+            let message = format!("the content that was {} is validated again", kind.as_str());
             effects.push(Effect::Report(Event::new(Kind::Unchanged).about(digest).message(message)));
             self.validate(candidate, effects);
         } else if reason != Reason::Retry && self.waits(digest) {
@@ -409,6 +410,12 @@ impl Gate {
         } else {
             self.validate(candidate, effects);
         }
+    }
+
+    /// Returns `true` if the gate does nothing more about an incident by itself until the content or the process changes.
+    fn is_over(&self, incident: Incident) -> bool {
+        let is_given_up = self.policy.publish && self.retry.is_none();
+        incident.kind == Kind::Rejected || (incident.kind == Kind::Unverified && is_given_up)
     }
 
     /// Returns `true` if nothing more can be done about `digest` for now.

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::aftermath::ReloadBeforeEnd;
-use super::incident::backoff;
 use super::{Activity, Effect, Gate, Loss};
 use crate::flow::process::TargetError;
 use crate::flow::tree::Digest;
 use crate::report::{Event, Kind, Level};
+use crate::sys::promise::WAITS_FOR_CHANGE;
 
 /// The pause before the first search for the successor of a process, and the longest pause.
 const FIRST_SEARCH: Duration = Duration::from_millis(50);
@@ -205,20 +205,21 @@ impl Gate {
         }
     }
 
-    /// Returns how often the reload of `digest` has ended the application, which reads the last-known-good revision at its next start.
-    fn fatal_ends(&self, digest: Digest) -> Option<u32> {
+    /// Returns `true` if the reload of `digest` has ended the application, which reads the last-known-good revision at its next start.
+    fn is_fatal(&self, digest: Digest) -> bool {
         let is_other = self.known_good.as_ref().is_some_and(|known_good| known_good.digest() != digest);
-        if self.policy.publish && is_other { self.aftermath.ends_by(digest) } else { None }
+        self.policy.publish && is_other && self.aftermath.was_ended_by(digest)
     }
 
-    /// Lets the new process run the last-known-good revision: the newest one has ended the last process, and is tried again after a while.
-    fn spare(&mut self, now: Instant, pid: i32, ends: u32, effects: &mut Vec<Effect>) {
+    /// Lets the new process run the last-known-good revision: the newest one has ended the last process, and would end each other one.
+    fn spare(&mut self, now: Instant, pid: i32, effects: &mut Vec<Effect>) {
         let Some(incident) = self.incident else { return };
         let message = "the last process ended after it was reloaded with this content; the new one runs the last-known-good revision";
         let event = Event::new(Kind::Unverified).about(incident.about).message(message);
-        let help = "see its own log for the reason: it may be unable to run this configuration";
-        self.raise(now, incident.about, Event { pid: Some(pid), ..event.help(Some(help.to_owned())) }, effects);
-        self.retry = backoff(Kind::Unverified, ends.saturating_sub(1)).map(|wait| now + wait);
+        let help =
+            format!("see its own log for the reason: it may be unable to run this configuration; {WAITS_FOR_CHANGE}");
+        self.raise(now, incident.about, Event { pid: Some(pid), ..event.help(Some(help)) }, effects);
+        self.retry = None;
         self.reaffirm(effects);
     }
 
@@ -231,7 +232,7 @@ impl Gate {
             _ => self.incident.is_some_and(|incident| incident.kind == Kind::Unverified && incident.about == digest),
         };
         if is_verified || reload.is_suspect() {
-            self.aftermath.count_end(digest);
+            self.aftermath.ended_by(digest);
         }
         let is_live = self.known_good.as_ref().is_some_and(|known_good| known_good.digest() == digest);
         let is_quiet = self.may_begin() && self.stop_by.is_none() && self.incident.is_none();
@@ -306,8 +307,8 @@ impl Gate {
         // The new process is a new question, also for a content that the old one did not take, unless that has ended it.
         let of_process = [Kind::Unverified, Kind::TargetMissing, Kind::TargetRefused];
         let about = self.incident.filter(|incident| of_process.contains(&incident.kind)).map(|incident| incident.about);
-        if let Some(ends) = about.and_then(|about| self.fatal_ends(about)) {
-            return self.spare(now, pid, ends, effects);
+        if about.is_some_and(|about| self.is_fatal(about)) {
+            return self.spare(now, pid, effects);
         }
         match &mut self.incident {
             Some(incident) if of_process.contains(&incident.kind) => {
@@ -364,6 +365,13 @@ impl Gate {
             }
             Some(Lost { pid, loss: Loss::Ended, .. }) => format!("pid {pid} has ended, and {message}"),
             _ => message,
+        };
+        let (message, help) = match self.aftermath.reason(about) {
+            Some(reason) => (
+                format!("{message}; before that: {reason}"),
+                format!("correct the configuration if the application cannot start with it; else {help}"),
+            ),
+            None => (message, help),
         };
         self.raise_missing(now, about, Event { pid, ..Event::new(kind).message(message).help(Some(help)) }, effects);
     }

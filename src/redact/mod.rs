@@ -8,6 +8,7 @@ mod matches;
 mod values;
 mod vocabulary;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use base64::Engine as _;
@@ -47,9 +48,13 @@ pub enum RedactionScope {
 }
 
 /// Returns a content without the lines that frame keys and certificates (RFC 7468, section 2): their words are public.
-fn unarmored(content: &[u8]) -> Vec<u8> {
+fn unarmored(content: &[u8]) -> Cow<'_, [u8]> {
     let is_frame = |line: &&[u8]| line.starts_with(b"-----BEGIN ") || line.starts_with(b"-----END ");
-    content.split_inclusive(|byte| *byte == b'\n').filter(|line| !is_frame(line)).flatten().copied().collect()
+    let lines = || content.split_inclusive(|byte| *byte == b'\n');
+    if !lines().any(|line| is_frame(&line)) {
+        return Cow::Borrowed(content);
+    }
+    Cow::Owned(lines().filter(|line| !is_frame(line)).flatten().copied().collect())
 }
 
 /// Knows the contents of Secrets, and removes quotations of them from texts.
@@ -84,15 +89,15 @@ impl Redactor {
     pub fn new<'a>(contents: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut readings = Vec::new();
         for content in contents {
-            let content = &*unarmored(content);
-            let encoded = hidden(content);
-            let content = content.to_ascii_lowercase();
-            for reading in [unescaped(&content, b'\\'), unescaped(&content, b'%'), encoded] {
-                // A reading that equals the content need be known once.
-                if reading != content && !reading.is_empty() {
-                    readings.push(reading);
-                }
-            }
+            let content = unarmored(content);
+            let encoded = hidden(&content);
+            let mut content = content.into_owned();
+            content.make_ascii_lowercase();
+            // A reading that equals the content need be known once, and each takes as much memory.
+            let is_new = |reading: &Vec<u8>| *reading != content && !reading.is_empty();
+            let escapes = b"\\%".iter().filter(|escape| content.contains(escape));
+            readings.extend(escapes.map(|escape| unescaped(&content, *escape)).filter(is_new));
+            readings.extend(Some(encoded).filter(is_new));
             readings.push(content);
         }
         let mut values = SecretValues::default();
@@ -299,7 +304,9 @@ fn decoded(text: &[u8], escape: u8) -> impl Iterator<Item = (u8, Range<usize>)> 
 }
 
 fn unescaped(text: &[u8], escape: u8) -> Vec<u8> {
-    decoded(text, escape).map(|(byte, _)| byte).collect()
+    let mut content = Vec::with_capacity(text.len());
+    content.extend(decoded(text, escape).map(|(byte, _)| byte));
+    content
 }
 
 /// Returns the byte that an escape sequence means, and the length of the sequence.

@@ -18,7 +18,7 @@ pub const FOLLOWS: &str = "the reload follows when they have ended, or after 10 
 pub const PUBLISHES: &str =
     "it is tried again after 30 s and once more after 10 min, and when it or the process changes";
 /// The gate publishes a revision again that was rolled back, and by which the application served nothing.
-pub const WAITS_FOR_CHANGE: &str = "it is tried again when it or the process changes";
+pub const WAITS_FOR_CHANGE: &str = "it is tried again when it changes, or when a user asks for it (SIGHUP to the gate)";
 /// The group of a gate refuses a revision that was rolled back.
 pub const REFUSES: &str =
     "its group refuses it, until the configuration changes or a person lets the group try it again";

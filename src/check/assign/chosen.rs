@@ -35,7 +35,7 @@ impl Checkers<'_> {
         for (index, rule) in assignments.rules.iter().enumerate() {
             let fits = |path: &Path| rule.files.iter().any(|glob| glob.is_match(path));
             let fitting = select(tree, open, |path, entry| match entry {
-                Entry::Key { key, .. } => fits(Path::new(key)) || fits(path),
+                Entry::Key { key, .. } => fits(Path::new(&**key)) || fits(path),
                 Entry::File(file) => fits(file),
                 Entry::Input(_) | Entry::Rules(_) | Entry::Snippet(_) => false,
             });
@@ -156,8 +156,9 @@ impl Checkers<'_> {
         let found = self.on_command_line(tree, open);
         let Some(assignment) = assignment else { return };
         for beginning in found {
-            open.retain(|entry| !beginning.takes.contains(entry));
-            self.add(tree, &assignment, "", beginning, By::Name);
+            let taken: BTreeSet<&Entry> = beginning.takes().collect();
+            open.retain(|entry| !taken.contains(entry));
+            self.add(tree, &assignment, &"".into(), beginning, By::Name);
         }
     }
 

@@ -67,7 +67,9 @@ impl Checkers<'_> {
         let command = assignment.plan.validators.iter().find_map(command_of).and_then(|one| one.command.first());
         let Some((preset, command)) = assignment.preset.as_ref().zip(command) else { return };
         let found = program::beginnings(preset, &assignment.plan.main, tree, open, self.store, program::Chosen::No);
-        self.assigned.readers.lack(command, found.into_iter().flat_map(|beginning| beginning.takes));
+        self.assigned
+            .readers
+            .lack(command, found.into_iter().flat_map(|beginning| beginning.takes().cloned().collect::<Vec<_>>()));
     }
 
     /// Assigns those of `entries` that a bundled schema describes: `choose` returns it for a path and a text.
@@ -88,7 +90,7 @@ impl Checkers<'_> {
             let Some((assignment, beginning)) = assignment.zip(program::alone(&path, &entry)) else { continue };
             // One entry may be at several paths.
             if open.remove(&entry) {
-                self.add(tree, &assignment, reason, beginning, By::Content);
+                self.add(tree, &assignment, &reason.into(), beginning, By::Content);
             }
         }
     }
@@ -131,7 +133,7 @@ impl Checkers<'_> {
                 "json" | "yaml" => self.assigned.readers.reader(&entry, tree.kind).of_format("content"),
                 _ => "known by its content".to_owned(),
             };
-            self.add(tree, &assignment, &reason, beginning, By::Content);
+            self.add(tree, &assignment, &reason.into(), beginning, By::Content);
         }
     }
 
@@ -152,7 +154,7 @@ impl Checkers<'_> {
             let Some(assignment) = rules_assignment(self.assignments) else { return };
             let Some(beginning) = program::alone(&path, &entry) else { continue };
             open.remove(&entry);
-            self.add(tree, &assignment, "known by its content", beginning, By::Content);
+            self.add(tree, &assignment, &"known by its content".into(), beginning, By::Content);
         }
     }
 
@@ -166,7 +168,7 @@ impl Checkers<'_> {
             };
             let Some(beginning) = program::alone(Path::new("rules.yaml"), &entry) else { continue };
             self.assigned.open.insert(entry);
-            self.add(&FileTree::default(), &assignment, "it is a PrometheusRule", beginning, By::Content);
+            self.add(&FileTree::default(), &assignment, &"it is a PrometheusRule".into(), beginning, By::Content);
         }
     }
 
@@ -202,7 +204,7 @@ impl Checkers<'_> {
         let beginning = program::alone(Path::new("snippet.conf"), entry);
         if let Some((assignment, beginning)) = assignment.zip(beginning) {
             self.assigned.open.insert(entry.clone());
-            self.add(&FileTree::default(), &assignment, &snippets::reason(context), beginning, By::Snippet);
+            self.add(&FileTree::default(), &assignment, &snippets::reason(context).into(), beginning, By::Snippet);
         }
     }
 }

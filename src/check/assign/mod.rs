@@ -6,7 +6,7 @@ mod known;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use reload_gate_contract::Finding;
 
@@ -33,11 +33,13 @@ pub(super) struct Task {
     /// File to begin with.
     pub(super) main: Main,
     /// Reason for the choice of the validator.
-    pub(super) reason: String,
-    /// Files as the program would see them.
+    pub(super) reason: Arc<str>,
+    /// Files as the program would see them, once it is [`ready`](Self::ready).
     pub(super) tree: Arc<Mounted<Entry>>,
+    /// Entry that is its only file, the main one. There may be tens of thousands of such tasks, so the tree is made when its turn comes.
+    pub(super) alone: Option<Entry>,
     /// Main file in place of one that is not among the inputs.
-    pub(super) around: Option<MainOfImage>,
+    pub(super) around: Option<Box<MainOfImage>>,
     /// Container that the files are for.
     pub(super) container: Arc<ContainerContext>,
     /// Files and directories of the command line, where there are several.
@@ -54,6 +56,24 @@ pub(super) struct Task {
     pub(super) is_of_controller: bool,
     /// Preset whose program validates, if it was not the user who named the command.
     pub(super) program: Option<&'static str>,
+}
+
+/// Tree of the tasks that have none yet.
+static NO_TREE: LazyLock<Arc<Mounted<Entry>>> = LazyLock::new(Arc::default);
+
+impl Task {
+    /// Returns it with its tree.
+    pub(super) fn ready(mut self) -> Self {
+        if let (Some(entry), Main::Given(main)) = (self.alone.take(), &self.main) {
+            self.tree = program::tree_of(main, &entry);
+        }
+        self
+    }
+
+    /// Returns the entries that are its files.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.tree.files.values().chain(&self.alone)
+    }
 }
 
 /// All validations that are due.
@@ -81,7 +101,9 @@ pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignme
         Checkers { store, assignments, called, assigned, released, commanded, allow_commands, obtainable };
     for tree in &trees.trees {
         let found = checkers.on_command_line(tree, &tree.wanted);
-        checkers.commanded.extend(found.into_iter().flat_map(|beginning| beginning.takes));
+        checkers
+            .commanded
+            .extend(found.into_iter().flat_map(|beginning| beginning.takes().cloned().collect::<Vec<_>>()));
     }
     for (tree, gate) in trees.gated {
         let (assignment, reason, by) = match &assignments.given {
@@ -248,21 +270,23 @@ impl Checkers<'_> {
             (None, PlanScope::Together) => program::together(&tree.mounted, entries),
             (None, PlanScope::These) => program::these(tree, entries),
         };
+        let reason = Arc::from(reason);
         for beginning in beginnings {
-            taken.extend(beginning.takes.iter().cloned());
-            self.add(tree, assignment, reason, beginning, by);
+            taken.extend(beginning.takes().cloned());
+            self.add(tree, assignment, &reason, beginning, by);
         }
         taken
     }
 
     /// Adds one validation.
-    fn add(&mut self, tree: &FileTree, assignment: &Arc<Assignment>, reason: &str, beginning: Beginning, by: By) {
+    fn add(&mut self, tree: &FileTree, assignment: &Arc<Assignment>, reason: &Arc<str>, beginning: Beginning, by: By) {
         if let Some(preset) = assignment.preset.as_ref().filter(|_| is_program(assignment) && !self.allow_commands)
             && matches!(by, By::Name | By::Annotation | By::Object)
         {
             let why = withheld::is_program(preset.name);
             let help = Some(withheld::ALLOW.to_owned());
-            self.assigned.skipped.extend(beginning.takes.into_iter().map(|entry| (entry, (why.clone(), help.clone()))));
+            let takes = beginning.takes().cloned();
+            self.assigned.skipped.extend(takes.map(|entry| (entry, (why.clone(), help.clone()))));
             return;
         }
         let Beginning { main, subject, tree: mounted, around, operands, reason: found, .. } = beginning;
@@ -272,14 +296,17 @@ impl Checkers<'_> {
         let program = self.program_of(assignment).or_else(|| is_optional.then_some("prometheus"));
         let main = main.map_or_else(|| assignment.plan.main.clone(), Main::Given);
         let (assignment, container) = (assignment.clone(), tree.container.clone());
+        let alone = mounted.is_none().then(|| subject.clone());
+        let mounted = mounted.unwrap_or_else(|| NO_TREE.clone());
         let subject = self.store.subject(&subject);
-        let reason = found.filter(|_| by == By::Name).unwrap_or_else(|| reason.to_owned());
+        let reason = found.filter(|_| by == By::Name).map_or_else(|| reason.clone(), Into::into);
         let task = Task {
             subject,
             assignment,
             main,
             reason,
             tree: mounted,
+            alone,
             around,
             container,
             operands,

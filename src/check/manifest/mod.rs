@@ -15,7 +15,7 @@ mod stream;
 pub use copies::{Filled, fill};
 pub use mounted::{Mounted, Point, RenderMode, Rendering};
 pub use object::{
-    Annotated, ConfigObject, ConfigValue, IGNORE, Id, LABEL, Object, PREFIX, RulesObject, VALIDATOR, ValuePositions,
+    Annotated, ConfigObject, IGNORE, Id, LABEL, Object, PREFIX, RulesObject, VALIDATOR, ValuePositions, WrittenValue,
     is_manifest, objects,
 };
 pub use pod::{Container, EnvValue, Pod, PodVolume, Projection};

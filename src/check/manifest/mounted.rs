@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
-
 use std::sync::Arc;
 
 use super::copies::Filled;
@@ -13,7 +12,7 @@ use super::room::Room;
 pub(super) const FILE: usize = 10;
 
 /// Lookup of the entries of a ConfigMap or Secret by kind and name; `None` if it is not among the inputs.
-pub type Given<'g, K> = dyn Fn(&str, &str) -> Option<BTreeMap<String, K>> + 'g;
+pub type Given<'g, K> = dyn Fn(&str, &str) -> Option<BTreeMap<Arc<str>, K>> + 'g;
 
 /// Files that a container sees. `K` identifies an entry of a ConfigMap or Secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -173,13 +172,10 @@ fn project<K: Clone>(
             return (files, false);
         }
         match &projection.items {
-            None => files.extend(found.into_iter().map(|(key, entry)| (PathBuf::from(key), entry))),
-            Some(items) => files.extend(
-                items
-                    .iter()
-                    .filter(|(_, path)| is_inside(path))
-                    .filter_map(|(key, path)| Some((Path::new(path).components().collect(), found.get(key)?.clone()))),
-            ),
+            None => files.extend(found.into_iter().map(|(key, entry)| (PathBuf::from(&*key), entry))),
+            Some(items) => files.extend(items.iter().filter(|(_, path)| is_inside(path)).filter_map(|(key, path)| {
+                Some((Path::new(path).components().collect(), found.get(key.as_str())?.clone()))
+            })),
         }
     }
     (files, known)

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use reload_gate_contract::{Code, Finding, Place};
 use reload_gate_structured::yaml::{Node, Scalar, Style, Value as Yaml};
@@ -77,7 +78,7 @@ pub struct ConfigObject {
     /// Its other annotations with [`PREFIX`], by their names.
     pub settings: BTreeMap<String, Annotated>,
     /// Keys of its entries, sorted.
-    pub keys: Vec<String>,
+    pub keys: Vec<Arc<str>>,
     /// Line of the document at which it begins.
     pub line: u32,
 }
@@ -144,6 +145,12 @@ pub struct ValuePosition {
 pub struct ValuePositions(Vec<ValuePosition>);
 
 impl ValuePositions {
+    /// Returns the number of values.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Returns the position of the value of `key` in the object at `node`; of several the last.
     #[must_use]
     pub fn get(&self, node: &Node, key: &str) -> Option<ValuePosition> {
@@ -162,26 +169,19 @@ impl ValuePosition {
     }
 }
 
-/// Value of one entry of a ConfigMap or Secret.
-#[derive(Debug)]
-pub struct ConfigValue<'n> {
-    node: &'n Node,
+/// Value of one entry of a ConfigMap or Secret as it is written.
+#[derive(Clone, Copy, Debug)]
+pub struct WrittenValue<'n> {
+    /// Node of the whole value.
+    pub node: &'n Node,
     encoded: bool,
-    /// Content of the mounted file.
-    pub content: Cow<'n, [u8]>,
 }
 
-impl ConfigValue<'_> {
+impl WrittenValue<'_> {
     /// Returns the offset in the document's `text` of byte `offset` of the content; `None` if it is unknown.
     #[must_use]
     pub fn locate(&self, text: &str, offset: usize) -> Option<usize> {
         if self.encoded { self.node.locate_base64(text, offset) } else { self.node.locate(text, offset) }
-    }
-
-    /// Returns the node of the whole value.
-    #[must_use]
-    pub fn node(&self) -> &Node {
-        self.node
     }
 }
 
@@ -215,15 +215,22 @@ impl ConfigObject {
         position.entry(node)?.1.as_str()
     }
 
-    /// Returns the value of `key` of the object at `node`.
+    /// Returns the value of `key` of the object at `node`: the content of the mounted file.
     ///
     /// # Errors
     /// Error of the value, at its place in the document.
-    pub fn value_at<'n>(node: &'n Node, key: &str, position: ValuePosition) -> Result<ConfigValue<'n>, Box<Finding>> {
+    pub fn value_at<'n>(node: &'n Node, key: &str, position: ValuePosition) -> Result<Cow<'n, [u8]>, Box<Finding>> {
         let (name, encoded) = Self::maps(node)[usize::from(position.map)];
         let missing = || Box::new(Finding::environment(NOT_TEXT, format!("`{name}` has no value of `{key}`")));
         let (_, value) = position.entry(node).ok_or_else(missing)?;
-        content(value, key, encoded).map(|content| ConfigValue { node: value, encoded, content })
+        content(value, key, encoded)
+    }
+
+    /// Returns the value at a position of the object at `node`, as it is written.
+    #[must_use]
+    pub fn written_at(node: &Node, position: ValuePosition) -> Option<WrittenValue<'_>> {
+        let (_, encoded) = Self::maps(node)[usize::from(position.map)];
+        Some(WrittenValue { node: &position.entry(node)?.1, encoded })
     }
 }
 
@@ -281,7 +288,7 @@ fn config(id: Id, node: &Node) -> ConfigObject {
     let secret = id.is_secret();
     let maps = if secret { ["data", "stringData"] } else { ["data", "binaryData"] };
     let entries = maps.iter().filter_map(|map| node.get(map)).flat_map(Node::entries);
-    let mut keys: Vec<String> = entries.filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
+    let mut keys: Vec<Arc<str>> = entries.filter_map(|(key, _)| key.as_str().map(Arc::from)).collect();
     keys.sort();
     keys.dedup();
     let (label, settings) = (within(node, "labels", LABEL), settings(node));
@@ -392,6 +399,11 @@ fn fits_64_bits(number: &str) -> bool {
 /// Decodes standard base64 with padding (RFC 4648, section 4). Line breaks are ignored, as by Go's decoder.
 fn base64(text: &str) -> Option<Vec<u8>> {
     use base64::Engine as _;
-    let joined: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-    base64::engine::general_purpose::STANDARD.decode(joined).ok()
+    let decode = |text: &str| base64::engine::general_purpose::STANDARD.decode(text).ok();
+    if !text.contains(['\r', '\n']) {
+        return decode(text);
+    }
+    let mut joined = String::with_capacity(text.len());
+    joined.extend(text.split(['\r', '\n']));
+    decode(&joined)
 }

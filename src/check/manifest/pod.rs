@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use reload_gate_structured::yaml::Node;
 
@@ -181,7 +182,7 @@ impl Pod {
 fn missing_sub_paths<'p, K>(
     volume: &PodVolume,
     projection: &Projection,
-    found: &BTreeMap<String, K>,
+    found: &BTreeMap<Arc<str>, K>,
     sub_paths: &[&'p str],
 ) -> Vec<&'p str> {
     let is_only = volume.projections.as_ref().is_some_and(|all| all.len() == 1);

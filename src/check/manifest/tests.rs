@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -29,12 +30,12 @@ fn mounted(mounts: &str, volumes: &str) -> Mounted<String> {
     let Object::Pod(pod) = object(&text) else { panic!("a pod is wanted") };
     let entries = |kind: &str, name: &str| {
         let known = matches!((kind, name), ("ConfigMap", "a" | "b") | ("Secret", "s"));
-        known.then(|| ["one", "two"].map(|key| (key.to_owned(), format!("{name}.{key}"))).into())
+        known.then(|| ["one", "two"].map(|key| (key.into(), format!("{name}.{key}"))).into())
     };
     Mounted::of(&pod, &pod.containers[0], &entries, &Filled::new(), &mut Room::of(1_000))
 }
 
-fn value<'n>(root: &'n yaml::Node, key: &str) -> Option<Result<ConfigValue<'n>, Box<reload_gate_contract::Finding>>> {
+fn value<'n>(root: &'n yaml::Node, key: &str) -> Option<Result<Cow<'n, [u8]>, Box<reload_gate_contract::Finding>>> {
     ConfigObject::positions(root).get(root, key).map(|position| ConfigObject::value_at(root, key, position))
 }
 
@@ -89,7 +90,7 @@ fn a_config_has_keys_and_an_annotation() {
                 reload-gate.dev/validator: tls\ndata: {b: eA==, a: ''}\nstringData: {c: x, a: y}\n";
     let config = config(text);
     assert_eq!((config.id.to_string().as_str(), config.secret), ("Secret web/x", true));
-    assert_eq!(config.keys, ["a", "b", "c"]);
+    assert_eq!(config.keys.iter().map(|key| &**key).collect::<Vec<_>>(), ["a", "b", "c"]);
     let annotated = config.validator.expect("it has one");
     assert_eq!((annotated.value.as_str(), annotated.place.to_string().as_str()), ("tls", ":7:32"));
 }
@@ -100,10 +101,11 @@ fn a_value_is_what_a_file_would_contain() {
     let root = yaml::parse(text).expect("it is YAML").expect("it is not empty");
     for (key, expected) in [("plain", "hello"), ("wrapped", "hello"), ("both", "clear"), ("empty", "")] {
         let found = value(&root, key).expect("it is there").expect("it is right");
-        assert_eq!(found.content, expected.as_bytes(), "{key}");
+        assert_eq!(&*found, expected.as_bytes(), "{key}");
     }
     assert!(value(&root, "none").is_none());
-    let plain = value(&root, "plain").expect("it is there").expect("it is right");
+    let position = ConfigObject::positions(&root).get(&root, "plain").expect("it is there");
+    let plain = ConfigObject::written_at(&root, position).expect("it is there");
     let at = plain.locate(text, 3).expect("it is written somewhere");
     assert_eq!(&text[at..at + 4], "bG8=", "the fourth byte begins in the fifth character");
 }

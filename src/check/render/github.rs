@@ -18,7 +18,7 @@ pub(super) fn render(report: &CheckReport) -> String {
         text.extend(one.notes.iter().map(|note| command(one.subject, note, None)));
     }
     for lapsed in &report.lapsed {
-        let file = lapsed.subject.input.as_str();
+        let file = &*lapsed.subject.input;
         let file = if file == "-" { String::new() } else { format!("file={},", property(&visible(&plain_path(file)))) };
         let _ = writeln!(text, "::warning {file}title=not validated any more::{}", data(&lapsed.to_string()));
     }

@@ -54,9 +54,9 @@ struct JsonGone<'a> {
 struct JsonSubject<'a> {
     input: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    object: &'a Option<String>,
+    object: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: &'a Option<String>,
+    key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u32>,
 }
@@ -105,12 +105,13 @@ struct JsonUnchecked<'a> {
     subject: JsonSubject<'a>,
     why: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    help: &'a Option<String>,
+    help: Option<&'a str>,
 }
 
 impl<'a> From<&'a CheckSubject> for JsonSubject<'a> {
     fn from(subject: &'a CheckSubject) -> Self {
-        Self { input: &subject.input, object: &subject.object, key: &subject.key, line: subject.line }
+        let (object, key) = (subject.object.as_deref(), subject.key.as_deref());
+        Self { input: &subject.input, object, key, line: subject.line }
     }
 }
 
@@ -150,13 +151,14 @@ impl<'a> From<&'a GoneEntry> for JsonGone<'a> {
 impl<'a> JsonFinding<'a> {
     fn new(subject: &CheckSubject, located: &'a Located, prints: &mut Fingerprints) -> Self {
         let end = located.end();
-        let own = (&located.object, &located.key) != (&subject.object, &subject.key);
+        let (object, key) = (located.object.as_deref(), located.key.as_deref());
+        let own = (object, key) != (subject.object.as_deref(), subject.key.as_deref());
         Self {
             found: Found::from(&located.finding),
             end_line: end.map(|(line, _)| line),
             end_column: end.map(|(_, column)| column),
-            object: located.object.as_deref().filter(|_| own),
-            key: located.key.as_deref().filter(|_| own),
+            object: object.filter(|_| own),
+            key: key.filter(|_| own),
             fingerprint: prints.next(subject, located),
         }
     }
@@ -164,7 +166,7 @@ impl<'a> JsonFinding<'a> {
 
 impl<'a> From<&'a Unchecked> for JsonUnchecked<'a> {
     fn from(unchecked: &'a Unchecked) -> Self {
-        Self { subject: (&unchecked.subject).into(), why: &unchecked.why, help: &unchecked.help }
+        Self { subject: (&unchecked.subject).into(), why: &unchecked.why, help: unchecked.help.as_deref() }
     }
 }
 

@@ -16,8 +16,10 @@ mod sarif;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reload_gate_contract::{Cause, Code, Finding, Place, Severity, Verdict};
@@ -123,7 +125,7 @@ pub struct Checked {
     /// Validator, such as `nginx -t` or `builtin nginx`.
     pub validator: String,
     /// Reason for this validator, such as ``named `nginx.conf` `` or `the sidecar's settings`.
-    pub reason: String,
+    pub reason: Arc<str>,
     /// Findings, in the order of the inputs.
     pub findings: Vec<Located>,
     /// Findings that do not count.
@@ -138,11 +140,11 @@ pub struct Checked {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CheckSubject {
     /// Path as it was given; `-` is standard input.
-    pub input: String,
+    pub input: Arc<str>,
     /// Object of a manifest, such as `ConfigMap web/nginx`.
-    pub object: Option<String>,
+    pub object: Option<Arc<str>>,
     /// Key of that object, such as `nginx.conf`.
-    pub key: Option<String>,
+    pub key: Option<Arc<str>>,
     /// Line of the input at which it begins, counted from 1.
     pub line: Option<u32>,
 }
@@ -206,9 +208,9 @@ pub struct Unchecked {
     /// The part.
     pub subject: CheckSubject,
     /// Reason.
-    pub why: String,
+    pub why: Cow<'static, str>,
     /// Remedy, if there is one; such a part is listed in every report.
-    pub help: Option<String>,
+    pub help: Option<Cow<'static, str>>,
 }
 
 impl Checked {
@@ -217,7 +219,7 @@ impl Checked {
     pub fn new(
         subject: CheckSubject,
         validator: impl Into<String>,
-        reason: impl Into<String>,
+        reason: impl Into<Arc<str>>,
         findings: Vec<Located>,
     ) -> Self {
         let (validator, reason) = (validator.into(), reason.into());
@@ -235,7 +237,7 @@ impl CheckSubject {
     /// Returns all of an input.
     #[must_use]
     pub fn input(name: &str) -> Self {
-        Self { input: name.to_owned(), object: None, key: None, line: None }
+        Self { input: name.into(), object: None, key: None, line: None }
     }
 
     /// Returns its name without the path: the object and the key of a manifest.
@@ -271,7 +273,7 @@ impl Located {
 
     /// Returns its place; if that is unknown, the place of the subject.
     pub(crate) fn place(&self, subject: &CheckSubject) -> Place {
-        let whole = || Place { line: subject.line, ..Place::file(&subject.input) };
+        let whole = || Place { line: subject.line, ..Place::file(&*subject.input) };
         self.finding.place.clone().unwrap_or_else(whole)
     }
 

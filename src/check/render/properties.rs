@@ -58,9 +58,9 @@ fn maybe<T: fmt::Debug>(strategy: impl Strategy<Value = T>) -> impl Strategy<Val
 
 fn subject() -> impl Strategy<Value = CheckSubject> {
     (text(), maybe(text()), maybe(text()), maybe(any::<u32>())).prop_map(|(input, object, key, line)| CheckSubject {
-        input,
-        object,
-        key,
+        input: input.into(),
+        object: object.map(Into::into),
+        key: key.map(Into::into),
         line,
     })
 }
@@ -102,8 +102,11 @@ fn any_report() -> impl Strategy<Value = CheckReport> {
             Checked { duration, ..Checked::new(subject, validator, reason, findings) }
         },
     );
-    let unchecked =
-        (subject(), text(), maybe(text())).prop_map(|(subject, why, help)| Unchecked { subject, why, help });
+    let unchecked = (subject(), text(), maybe(text())).prop_map(|(subject, why, help)| Unchecked {
+        subject,
+        why: why.into(),
+        help: help.map(Into::into),
+    });
     (prop::collection::vec(checked, 0..4), prop::collection::vec(unchecked, 0..3))
         .prop_map(|(checked, unchecked)| CheckReport { checked, unchecked, ..CheckReport::default() })
 }
@@ -152,7 +155,7 @@ proptest! {
         let inputs = json["inputs"].as_array().expect("it is a list");
         prop_assert_eq!(inputs.len(), report.checked.len());
         for (input, checked) in inputs.iter().zip(&report.checked) {
-            prop_assert_eq!(&input["input"], &checked.subject.input);
+            prop_assert_eq!(&input["input"], &*checked.subject.input);
             prop_assert_eq!(&input["verdict"], checked.verdict().as_str());
             let findings = input["findings"].as_array().expect("it is a list");
             let messages: Vec<_> = findings.iter().map(|finding| finding["message"].as_str().expect("it is text")).collect();

@@ -45,12 +45,7 @@ fn located(finding: Finding, (place, excerpt): (Place, InputExcerpt)) -> Located
 }
 
 fn subject(input: &str, object: Option<&str>, key: Option<&str>, line: u32) -> CheckSubject {
-    CheckSubject {
-        input: input.to_owned(),
-        object: object.map(str::to_owned),
-        key: key.map(str::to_owned),
-        line: Some(line),
-    }
+    CheckSubject { input: input.into(), object: object.map(Into::into), key: key.map(Into::into), line: Some(line) }
 }
 
 fn checked(subject: CheckSubject, validator: &str, reason: &str, findings: Vec<Located>) -> Checked {
@@ -124,7 +119,7 @@ pub(super) fn report() -> CheckReport {
         ],
         unchecked: vec![Unchecked {
             subject: subject(manifests, Some("ConfigMap web/notes"), Some("notes.txt"), 40),
-            why: "no validator for `notes.txt`".to_owned(),
+            why: "no validator for `notes.txt`".into(),
             help: None,
         }],
     }

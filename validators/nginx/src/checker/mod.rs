@@ -113,7 +113,7 @@ impl<'s> Checker<'s> {
             options,
             sources,
             files,
-            blocks: Blocks::new(),
+            blocks: Blocks::new(sources),
             main: MainConf::new(options),
             http: Http::default(),
             stream: Stream::default(),

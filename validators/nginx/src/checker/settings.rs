@@ -71,7 +71,7 @@ impl<'s> Checker<'s> {
     }
 
     /// The lines of a directive that hold in a block.
-    pub(crate) fn effective_list(&self, block: BlockId, name: &str) -> impl Iterator<Item = &Directive<'s>> {
+    pub(crate) fn effective_list(&self, block: BlockId, name: &str) -> impl Iterator<Item = Directive<'s>> {
         self.lines_from(block, name).into_iter().flat_map(move |from| self.blocks.lines(from, name))
     }
 

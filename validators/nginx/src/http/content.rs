@@ -43,7 +43,7 @@ pub(crate) fn try_files<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
 /// `http2_push`, until 1.25.1.
 pub(crate) fn http2_push<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let off = |line: &Directive<'_>| line.word(1) == b"off";
-    let earlier = checker.blocks.lines(block, "http2_push").next().map(off);
+    let earlier = checker.blocks.lines(block, "http2_push").next().map(|first| off(&first));
     let complaint = match (earlier, off(directive)) {
         (Some(true), true) => "is duplicate",
         (Some(true), false) => "URI cannot be used with \"off\" parameter",
@@ -59,7 +59,7 @@ pub(crate) fn http2_push<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
 pub(crate) fn mirror<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let off = |line: &Directive<'_>| line.word(1) == b"off";
     let earlier = checker.blocks.lines(block, "mirror").next();
-    if earlier.is_some_and(|first| off(directive) || off(first)) {
+    if earlier.is_some_and(|first| off(directive) || off(&first)) {
         return directive.refuse_directive(0, codes::DUPLICATE_DIRECTIVE, "is duplicate");
     }
     checker.blocks.add(block, directive);

@@ -212,7 +212,7 @@ fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
         } else {
             HashSizes::new(family.hash, None, None)
         };
-        let lines: Vec<_> = checker.blocks.lines(owner, family.list).copied().collect();
+        let lines: Vec<_> = checker.blocks.lines(owner, family.list).collect();
         for line in lines.into_iter().filter(|line| line.count() >= 2) {
             checker.compile_at(line.word(2), line.exact(2), end, http)?;
             // Of the parameters only those are kept in a hash which replace a header.

@@ -99,7 +99,7 @@ pub(crate) fn bind<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
 pub(crate) fn redirect<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let off = |line: &Directive<'_>| line.count() == 1 && line.word(1) == b"off";
     let earlier = checker.blocks.lines(block, "proxy_redirect").next();
-    if earlier.is_some_and(|first| off(first) || off(directive)) {
+    if earlier.is_some_and(|first| off(&first) || off(directive)) {
         return directive.refuse_directive(0, codes::DUPLICATE_DIRECTIVE, "is duplicate");
     }
     checker.blocks.add(block, directive);
@@ -139,7 +139,7 @@ fn default_redirect(checker: &Checker<'_>, directive: &Directive<'_>, block: Blo
 pub(crate) fn cookies<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let off = |line: &Directive<'_>| line.count() == 1 && line.word(1) == b"off";
     let earlier = checker.blocks.lines(block, directive.known()).next();
-    if earlier.is_some_and(|first| off(first) || off(directive)) {
+    if earlier.is_some_and(|first| off(&first) || off(directive)) {
         return directive.refuse_directive(0, codes::DUPLICATE_DIRECTIVE, "is duplicate");
     }
     if directive.count() == 1 && !off(directive) {

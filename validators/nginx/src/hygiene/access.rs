@@ -37,7 +37,8 @@ fn return_before_access(hygiene: &mut Hygiene<'_>, scope: usize) {
         b"auth_basic" | b"auth_request" => directive.count() > 0 && directive.word(1) != b"off",
         _ => false,
     };
-    if let Some(rule) = block.directives.iter().map(|(directive, _)| *directive).find(is_rule) {
+    let rule = block.directives().map(|(directive, _)| directive).find(is_rule);
+    if let Some(rule) = rule {
         let message = format!("\"return\" answers before \"{}\" in the same block is looked at", rule.name());
         let help = "answer in another way, as by `try_files` or in a named location, or remove the rule of access";
         hygiene.warn(codes::RETURN_BEFORE_ACCESS, &found, 0, &message, help);

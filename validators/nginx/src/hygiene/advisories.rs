@@ -95,16 +95,16 @@ impl<'h, 's> Triggers<'h, 's> {
         let is_pattern =
             |directive: &Directive<'_>| directive.word(0).starts_with(b"~") && directive.word(0).contains(&b'(');
         let maps = hygiene.scopes.all.iter().filter(|scope| scope.name() == b"map");
-        let maps = maps.filter(|scope| scope.directives.iter().any(|(directive, _)| is_pattern(directive)));
+        let maps = maps.filter(|scope| scope.directives().any(|(directive, _)| is_pattern(&directive)));
         let maps = maps.filter_map(|scope| scope.directive.filter(|it| it.count() == 2)?.word(2).strip_prefix(b"$"));
         let mut triggers = Self { hygiene, maps: maps.collect(), found: HashMap::new() };
         for scope in 0..hygiene.scopes.all.len() {
             triggers.scope(scope);
             let mp4 = hygiene.scopes.all[scope].get(b"mp4");
             mp4.into_iter().for_each(|directive| triggers.add("mp4", &directive, 0));
-            for (directive, _) in &hygiene.scopes.all[scope].directives {
+            for (directive, _) in hygiene.scopes.all[scope].directives() {
                 if directive.count() > 0 {
-                    triggers.directive(scope, directive);
+                    triggers.directive(scope, &directive);
                 }
             }
         }
@@ -123,7 +123,7 @@ impl<'h, 's> Triggers<'h, 's> {
         }
         let (mut rewrite, mut slices, mut ssi, mut unbuffered, mut alias, mut dav) =
             (None, false, None, false, false, None);
-        for (directive, _) in block.directives.iter().filter(|(directive, _)| directive.count() > 0) {
+        for (directive, _) in block.directives().filter(|(directive, _)| directive.count() > 0) {
             let value = directive.word(1);
             match directive.word(0) {
                 b"rewrite" | b"set" | b"if" if rewrite.is_some() => {
@@ -132,21 +132,21 @@ impl<'h, 's> Triggers<'h, 's> {
                 b"rewrite" if directive.count() >= 2 => {
                     let replacement = directive.word(2);
                     let fits = replacement.contains(&b'?') && has_numbered_group(replacement);
-                    rewrite = fits.then_some((*directive, 2));
+                    rewrite = fits.then_some((directive, 2));
                 }
                 b"slice" => slices = value != b"0",
-                b"ssi" if value == b"on" => ssi = Some(*directive),
+                b"ssi" if value == b"on" => ssi = Some(directive),
                 b"proxy_buffering" => unbuffered = value == b"off",
                 b"alias" => alias = true,
                 b"dav_methods" if directive.arguments().any(|(_, word)| matches!(word, b"COPY" | b"MOVE")) => {
-                    dav = Some(*directive);
+                    dav = Some(directive);
                 }
                 _ => {}
             }
         }
         if slices {
             let copied = |directive: &Directive<'s>| directive.arguments().find(|(_, word)| has_numbered_group(word));
-            let copies = block.directives.iter().find_map(|(directive, _)| Some((*directive, copied(directive)?.0)));
+            let copies = block.directives().find_map(|(directive, _)| Some((directive, copied(&directive)?.0)));
             copies.into_iter().for_each(|(directive, at)| self.add("slice-capture", &directive, at));
         }
         ssi.filter(|_| unbuffered).into_iter().for_each(|directive| self.add("ssi-unbuffered", &directive, 0));

@@ -50,7 +50,7 @@ impl Inherited {
             if scope.name() == b"upstream" {
                 upstreams.extend(scope.directive.filter(|it| it.count() > 0).map(|it| it.word(1).to_ascii_lowercase()));
             }
-            for (directive, _) in &scope.directives {
+            for (directive, _) in scope.directives() {
                 let value = || if directive.count() > 0 { directive.word(1) } else { b"" };
                 match directive.word(0) {
                     b"add_header" => {

@@ -30,7 +30,7 @@ fn alias(hygiene: &mut Hygiene<'_>, scope: usize) {
     }
     let in_conditions = block.blocks(b"if").filter_map(|(_, inner)| hygiene.scopes.all[inner].get(b"alias"));
     let aliases: Vec<_> = block.get(b"alias").into_iter().chain(in_conditions).collect();
-    let is_handed_on = || block.directives.iter().any(|(directive, _)| directive.word(0).ends_with(b"_pass"));
+    let is_handed_on = || block.directives().any(|(directive, _)| directive.word(0).ends_with(b"_pass"));
     if aliases.is_empty() || is_handed_on() {
         return;
     }
@@ -85,13 +85,13 @@ fn ifs(hygiene: &mut Hygiene<'_>, scope: usize) {
     let block = &hygiene.scopes.all[scope];
     let is_open = |inner: usize| {
         let inner = &hygiene.scopes.all[inner];
-        let has_more = inner.directives.iter().any(|(directive, _)| !REWRITE.contains(&directive.word(0)));
+        let has_more = inner.directives().any(|(directive, _)| !REWRITE.contains(&directive.word(0)));
         let ends = |directive: &Directive<'_>| {
             let last = directive.word(directive.count());
             directive.word(0) == b"return"
                 || (directive.word(0) == b"rewrite" && matches!(last, b"last" | b"redirect" | b"permanent"))
         };
-        (has_more, inner.directives.iter().any(|(directive, _)| ends(directive)))
+        (has_more, inner.directives().any(|(directive, _)| ends(&directive)))
     };
     let ifs = block.blocks(b"if").map(|(directive, inner)| (directive, is_open(inner)));
     let ifs: Vec<_> = ifs.filter(|(_, (_, ends))| !ends).collect();

@@ -70,9 +70,10 @@ impl<'s> Hygiene<'s> {
             headers::check(self, scope);
             locations::check(self, scope);
         }
-        for at in 0..self.scopes.all[scope].directives.len() {
-            let (directive, _) = self.scopes.all[scope].directives[at];
-            self.directive(scope, &directive);
+        for at in 0..self.scopes.all[scope].len() {
+            if let Some((directive, _)) = self.scopes.all[scope].at(at) {
+                self.directive(scope, &directive);
+            }
         }
     }
 

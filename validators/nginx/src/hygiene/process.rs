@@ -19,8 +19,8 @@ pub(super) fn check<'s>(hygiene: &mut Hygiene<'s>, scope: usize, directive: &Dir
 /// Each connection takes a descriptor, and one to an upstream another one (`worker_connections` in `ngx_core_module`).
 fn descriptors<'s>(hygiene: &mut Hygiene<'s>, scope: usize, directive: &Directive<'s>) {
     let Some(limit) = numbers::number(directive.word(1)) else { return };
-    let events = hygiene.scopes.all[scope].directives.iter().find(|(other, _)| other.word(0) == b"events");
-    let events = events.and_then(|(_, block)| *block);
+    let events = hygiene.scopes.all[scope].directives().find(|(other, _)| other.word(0) == b"events");
+    let events = events.and_then(|(_, block)| block);
     let set = events.and_then(|events| hygiene.scopes.all[events as usize].get(b"worker_connections"));
     // The default of nginx (`DEFAULT_CONNECTIONS` in `src/event/ngx_event.c`).
     let connections = set.filter(|set| set.count() == 1).and_then(|set| numbers::number(set.word(1))).unwrap_or(512);

@@ -3,6 +3,7 @@
 use foldhash::{HashMap, HashMapExt as _};
 
 use crate::model::directive::Directive;
+use crate::model::growth;
 use crate::model::sources::Sources;
 use crate::syntax::tree::NodeKind;
 use crate::values::{glob, numbers};
@@ -21,14 +22,27 @@ const PROTOCOLS: [&[u8]; 4] = [b"", b"http", b"stream", b"mail"];
 /// A directive, with the index of its block if it has one.
 pub(super) type ScopedDirective<'s> = (Directive<'s>, Option<u32>);
 
+/// A directive as it is kept: a configuration has as many as lines.
+#[derive(Clone, Copy)]
+struct ScopedNode {
+    file: u32,
+    node: u32,
+    /// The index of its block, or [`NO_BLOCK`].
+    block: u32,
+}
+
+/// No index of a block.
+const NO_BLOCK: u32 = u32::MAX;
+
 /// A block.
 pub(super) struct HygieneScope<'s> {
     /// Its own directive; `None` outside of all blocks.
     pub(super) directive: Option<Directive<'s>>,
     /// The block around it.
     parent: Option<u32>,
+    sources: &'s Sources<'s>,
     /// The directives in it, those with blocks included, each with its block.
-    pub(super) directives: Box<[ScopedDirective<'s>]>,
+    directives: Box<[ScopedNode]>,
     /// A file that may hold more of it is unknown.
     pub(super) incomplete: bool,
     /// It has a `rewrite`.
@@ -47,19 +61,42 @@ fn bit(name: &[u8]) -> u64 {
 }
 
 impl<'s> HygieneScope<'s> {
-    fn new(directive: Option<Directive<'s>>, parent: Option<u32>) -> Self {
-        Self { directive, parent, directives: Box::default(), incomplete: false, rewrites: false, names: 0 }
+    fn new(sources: &'s Sources<'s>, directive: Option<Directive<'s>>, parent: Option<u32>) -> Self {
+        let directives = Box::default();
+        Self { directive, parent, sources, directives, incomplete: false, rewrites: false, names: 0 }
+    }
+
+    /// The number of directives in it.
+    pub(super) fn len(&self) -> usize {
+        self.directives.len()
+    }
+
+    /// A directive in it, with its block.
+    pub(super) fn at(&self, at: usize) -> Option<ScopedDirective<'s>> {
+        self.directives.get(at).and_then(|node| self.scoped(*node))
+    }
+
+    /// The directives in it, those with blocks included, each with its block.
+    pub(super) fn directives(&self) -> impl Iterator<Item = ScopedDirective<'s>> + '_ {
+        self.directives.iter().filter_map(|node| self.scoped(*node))
+    }
+
+    fn scoped(&self, ScopedNode { file, node, block }: ScopedNode) -> Option<ScopedDirective<'s>> {
+        let tree = &self.sources.file(file as usize).tree;
+        let directive = Directive::new(file as usize, tree, node as usize)?;
+        Some((directive, (block != NO_BLOCK).then_some(block)))
     }
 
     /// The directives in it, or none if it has no directive of that name for certain.
-    fn with(&self, name: &[u8]) -> &[ScopedDirective<'s>] {
-        if self.names & bit(name) == 0 { &[] } else { &self.directives }
+    fn with(&self, name: &[u8]) -> impl Iterator<Item = ScopedDirective<'s>> + '_ {
+        let nodes = if self.names & bit(name) == 0 { &[] } else { &*self.directives };
+        nodes.iter().filter_map(|node| self.scoped(*node))
     }
 
     /// The blocks of that name in this very block, each with its directive.
     pub(super) fn blocks<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = (Directive<'s>, usize)> + 'a {
-        let named = self.with(name).iter().filter(move |(directive, _)| directive.word(0) == name);
-        named.filter_map(|(directive, block)| Some((*directive, (*block)? as usize)))
+        let named = self.with(name).filter(move |(directive, _)| directive.word(0) == name);
+        named.filter_map(|(directive, block)| Some((directive, block? as usize)))
     }
 
     /// The block around it.
@@ -74,18 +111,19 @@ impl<'s> HygieneScope<'s> {
 
     /// The first directive of that name in this very block.
     pub(super) fn get(&self, name: &[u8]) -> Option<Directive<'s>> {
-        self.with(name).iter().map(|(directive, _)| *directive).find(|directive| directive.word(0) == name)
+        self.with(name).map(|(directive, _)| directive).find(|directive| directive.word(0) == name)
     }
 
     /// The directives of that name in this very block.
     pub(super) fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = Directive<'s>> + 'a {
-        self.with(name).iter().map(|(directive, _)| *directive).filter(move |directive| directive.word(0) == name)
+        self.with(name).map(|(directive, _)| directive).filter(move |directive| directive.word(0) == name)
     }
 }
 
 /// All blocks, each after the one around it.
 pub(super) struct Scopes<'s> {
     pub(super) all: Vec<HygieneScope<'s>>,
+    sources: &'s Sources<'s>,
     /// False if a file is unknown.
     pub(super) complete: bool,
     /// The protocol of each block, by its index among [`PROTOCOLS`].
@@ -94,8 +132,8 @@ pub(super) struct Scopes<'s> {
 
 impl<'s> Scopes<'s> {
     pub(super) fn of(main: &str, sources: &'s Sources<'s>) -> Self {
-        let root = HygieneScope::new(None, None);
-        let mut scopes = Self { all: vec![root], complete: true, protocols: vec![0] };
+        let root = HygieneScope::new(sources, None, None);
+        let mut scopes = Self { all: vec![root], sources, complete: true, protocols: vec![0] };
         if let Ok(file) = sources.first(main) {
             let (files, pending, patterns) = (vec![], vec![], HashMap::new());
             let most = MOST.2.min(MOST.0.saturating_add(sources.bytes().saturating_mul(MOST.1)));
@@ -129,7 +167,7 @@ impl<'s> Scopes<'s> {
             _ => self.protocols[parent],
         };
         self.protocols.push(protocol);
-        self.all.push(HygieneScope::new(Some(directive), u32::try_from(parent).ok()));
+        growth::push(&mut self.all, HygieneScope::new(self.sources, Some(directive), u32::try_from(parent).ok()));
         self.all.len() - 1
     }
 }
@@ -144,7 +182,7 @@ struct Expansion<'s, 'w> {
     /// The most directives that are read, each time counted.
     most: usize,
     /// The directives of the blocks that are being read, those of the innermost one last.
-    pending: Vec<ScopedDirective<'s>>,
+    pending: Vec<ScopedNode>,
     patterns: HashMap<&'s [u8], String>,
 }
 
@@ -172,7 +210,9 @@ impl<'s> Expansion<'s, '_> {
         let scope = &mut self.scopes.all[scope];
         scope.names |= bit(name);
         scope.rewrites |= name == b"rewrite";
-        self.pending.push((directive, block.and_then(|block| u32::try_from(block).ok())));
+        let index = |index: usize| u32::try_from(index).unwrap_or(NO_BLOCK);
+        let (file, node) = (index(directive.file()), index(directive.node()));
+        growth::push(&mut self.pending, ScopedNode { file, node, block: block.map_or(NO_BLOCK, index) });
     }
 
     /// Gives a block its directives, which are those pending from an index on.

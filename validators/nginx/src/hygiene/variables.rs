@@ -119,7 +119,7 @@ impl<'s> VariableOrigins<'s> {
         let name = block.word(block.count()).strip_prefix(b"$");
         let Some((name, outer)) = name.zip(scope.parent()) else { return };
         let is_parameter = |word: &[u8]| block.word(0) == b"geo" && matches!(word, b"delete" | b"proxy");
-        let entries = scope.directives.iter().map(|(entry, _)| entry);
+        let entries = scope.directives().map(|(entry, _)| entry);
         let entries = entries.filter(|entry| entry.count() == 1 && !is_parameter(entry.word(0)));
         let values = entries.map(|entry| (at, entry.word(1))).take(VALUES);
         // Without a default the variable may be empty.

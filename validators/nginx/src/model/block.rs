@@ -6,6 +6,7 @@ use crate::directives::Contexts;
 use crate::model::directive::Directive;
 use crate::model::growth;
 use crate::model::location::Location;
+use crate::model::sources::Sources;
 
 /// The index of a block among all.
 pub(crate) type BlockId = usize;
@@ -81,21 +82,22 @@ impl MoreLines {
 
 /// A line of a directive that has several.
 #[derive(Debug)]
-struct ListedDirective<'s> {
-    directive: Directive<'s>,
+struct ListedDirective {
+    file: u32,
+    node: u32,
     next: ListLink,
 }
 
 /// All blocks with their directives. A block has few names, so that to go through them is the fastest search; and there are many
 /// blocks, so that none has a list of its own.
-#[derive(Debug)]
 pub(crate) struct Blocks<'s> {
+    sources: &'s Sources<'s>,
     all: Vec<Block>,
     /// The locations among them.
     places: Vec<Location<'s>>,
     kept: Vec<KeptDirective<'s>>,
     /// All lines but the first of each directive.
-    lines: Vec<ListedDirective<'s>>,
+    lines: Vec<ListedDirective>,
     /// The second and the last line of each directive that has several.
     ends: Vec<[usize; 2]>,
 }
@@ -116,8 +118,8 @@ impl IndexMut<BlockId> for Blocks<'_> {
 
 impl<'s> Blocks<'s> {
     /// The outermost block alone.
-    pub(crate) fn new() -> Self {
-        let mut blocks = Self { all: vec![], places: vec![], kept: vec![], lines: vec![], ends: vec![] };
+    pub(crate) fn new(sources: &'s Sources<'s>) -> Self {
+        let mut blocks = Self { sources, all: vec![], places: vec![], kept: vec![], lines: vec![], ends: vec![] };
         blocks.push(Contexts::MAIN, ListLink::NONE);
         blocks
     }
@@ -213,7 +215,8 @@ impl<'s> Blocks<'s> {
     pub(crate) fn add(&mut self, block: BlockId, directive: &Directive<'s>) {
         let Some(at) = self.find(block, directive.known(), true) else { return self.keep(block, directive, true) };
         let line = self.lines.len();
-        growth::push(&mut self.lines, ListedDirective { directive: *directive, next: ListLink::NONE });
+        let [file, node] = [directive.file(), directive.node()].map(|index| ListLink::to(index).0);
+        growth::push(&mut self.lines, ListedDirective { file, node, next: ListLink::NONE });
         match self.kept[at].more.ends() {
             Some(ends) => {
                 let last = std::mem::replace(&mut self.ends[ends][1], line);
@@ -232,10 +235,18 @@ impl<'s> Blocks<'s> {
     }
 
     /// All lines of a directive in this very block, in order.
-    pub(crate) fn lines(&self, block: BlockId, name: &str) -> impl Iterator<Item = &Directive<'s>> {
+    pub(crate) fn lines(&self, block: BlockId, name: &str) -> impl Iterator<Item = Directive<'s>> {
         let first = self.find(block, name, true).map(|at| &self.kept[at]);
         let second = first.and_then(|first| Some(self.ends[first.more.ends()?][0]));
         let more = std::iter::successors(second, |at| self.lines[*at].next.get());
-        first.map(|first| &first.directive).into_iter().chain(more.map(|at| &self.lines[at].directive))
+        let more = more.filter_map(move |at| self.listed(&self.lines[at], &first?.directive));
+        first.map(|first| first.directive).into_iter().chain(more)
+    }
+
+    /// A line of a directive, of which all lines have the same entry in the table of directives.
+    fn listed(&self, line: &ListedDirective, first: &Directive<'s>) -> Option<Directive<'s>> {
+        let directive =
+            Directive::new(line.file as usize, &self.sources.file(line.file as usize).tree, line.node as usize);
+        Some(directive?.like(first))
     }
 }

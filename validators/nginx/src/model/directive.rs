@@ -30,6 +30,11 @@ impl<'s> Directive<'s> {
         Self { entry: Some(entry), ..self }
     }
 
+    /// The same directive, as the one of the entry of another.
+    pub(crate) fn like(self, other: &Self) -> Self {
+        Self { entry: other.entry, ..self }
+    }
+
     /// The name in the table of directives; none before it is found there.
     pub(crate) fn known(&self) -> &'static str {
         self.entry.map_or("", |entry| entry.name)
@@ -41,7 +46,7 @@ impl<'s> Directive<'s> {
     }
 
     /// The index of its node.
-    fn node(&self) -> usize {
+    pub(crate) fn node(&self) -> usize {
         self.node as usize
     }
 

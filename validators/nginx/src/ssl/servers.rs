@@ -19,7 +19,7 @@ const NO_SSL_ON: Version = Version::new(1, 25, 1);
 /// The lines of a directive that hold in a block: one, or a list.
 pub(super) fn lines<'s>(checker: &Checker<'s>, block: BlockId, name: &str) -> Vec<Directive<'s>> {
     match checker.lines_from(block, name) {
-        Some(from) => checker.blocks.lines(from, name).copied().collect(),
+        Some(from) => checker.blocks.lines(from, name).collect(),
         None => checker.effective(block, name).copied().into_iter().collect(),
     }
 }

@@ -94,6 +94,7 @@ impl<'t> Composer<'t> {
             }
             items.push(self.node(event, span, depth + 1)?);
         }
+        items.shrink_to_fit();
         Ok(Node { value: Value::List(items), ..list })
     }
 

@@ -116,10 +116,20 @@ impl<'s> Cursor<'s> {
         &self.source[start..self.at]
     }
 
+    /// Takes the rest of the line, without its end. A line may have megabytes, and is read anew for each place in it.
+    fn take_line(&mut self) -> &'s str {
+        let rest = &self.source.as_bytes()[self.at..];
+        self.take(rest.iter().position(|byte| is_break(*byte)).unwrap_or(rest.len()))
+    }
+
     fn take_while(&mut self, is: impl Fn(char) -> bool) -> &'s str {
         let rest = &self.source[self.at..];
         self.take(rest.find(|character| !is(character)).unwrap_or(rest.len()))
     }
+}
+
+fn is_break(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
 }
 
 fn is_blank(character: char) -> bool {
@@ -256,7 +266,7 @@ fn block(source: &str, scalar: &Scalar, trace: &mut Trace<'_>) {
             return;
         }
         let start = cursor.at;
-        trace.say_as_written(cursor.take_while(|next| !matches!(next, '\r' | '\n')), start);
+        trace.say_as_written(cursor.take_line(), start);
         before = Some(folds);
     }
 }
@@ -312,11 +322,15 @@ fn say_breaks(source: &str, gap: usize, breaks: Breaks, trace: &mut Trace<'_>) {
     }
 }
 
+fn split_lines(text: &str) -> impl Iterator<Item = &[u8]> {
+    text.as_bytes().split(|byte| is_break(*byte))
+}
+
 /// Indentation that the parser removed, computed from the first line that is not only spaces.
 fn indentation(source: &str, text: &str) -> usize {
-    let spaces = |line: &str| line.bytes().take_while(|byte| *byte == b' ').count();
-    let first = |text: &str| text.split(['\r', '\n']).find(|line| spaces(line) < line.len()).map(spaces);
-    let widest = |text: &str| text.split(['\r', '\n']).map(spaces).max().unwrap_or(0);
+    let spaces = |line: &[u8]| line.iter().take_while(|byte| **byte == b' ').count();
+    let first = |text: &str| split_lines(text).find(|line| spaces(line) < line.len()).map(spaces);
+    let widest = |text: &str| split_lines(text).map(spaces).max().unwrap_or(0);
     let written = first(source).unwrap_or_else(|| widest(source));
     written.saturating_sub(first(text).unwrap_or_else(|| widest(text)))
 }
