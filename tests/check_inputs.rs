@@ -320,3 +320,78 @@ fn a_quiet_report_explains_every_exit_code_but_zero() {
         assert!(text.contains(expected), "{arguments:?}: {text}");
     }
 }
+
+/// A pod with an nginx that mounts a ConfigMap: its parts of the container and of the volume, and the data.
+fn pod_of_nginx(container: &str, volume: &str, data: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: ConfigMap
+metadata: {{name: c}}
+data:
+  nginx.conf: 'events {{}}'
+{data}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: p}}
+spec:
+  volumes: [{{name: v, configMap: {{name: c{volume}}}}}]
+  containers:
+  - name: n
+    image: nginx:1.27
+{container}
+"
+    )
+}
+
+#[test]
+fn what_a_pod_multiplies_is_an_obstacle() {
+    let mounts = "    volumeMounts: [{name: v, mountPath: /etc/nginx}]\n";
+    let with_env = |env: &str, rest: &str| format!("    env: [{env}]\n{rest}{mounts}");
+    let value = |name: &str, value: &str| format!("{{name: {name}, value: '{value}'}}, ");
+    let doubled = |n: usize| value(&format!("A{n}"), &format!("$(A{0})$(A{0})", n - 1));
+    let doubled = value("A0", &"x".repeat(1_000)) + &(1..60).map(doubled).collect::<String>();
+    let words = format!("    args: [{}]\n", "$(A), ".repeat(5_000));
+    let templates = mounts.replace("/etc/nginx", "/etc/nginx/templates");
+    let long = value("A", &"x".repeat(10_000));
+    let big = |key: &str, count: usize, text: &str| format!("  {key}: '{}'", text.repeat(count));
+    let items: String = (0..200).map(|n| format!("{{key: big, path: b{n}}}, ")).collect();
+    let items = format!(", items: [{{key: nginx.conf, path: nginx.conf}}, {items}]");
+    let many: String = (0..2_000).map(|n| format!("{{name: v, mountPath: /m/{n}}}, ")).collect();
+    for (what, container, volume, data) in [
+        ("variables", with_env(&doubled, ""), "", String::new()),
+        ("arguments", with_env(&value("A", &"x".repeat(1_000)), &words), "", String::new()),
+        ("templates", format!("    env: [{long}]\n{templates}"), "", big("a.conf.template", 10_000, "${A} ")),
+        ("items", mounts.to_owned(), items.as_str(), big("big", 300_000, "x")),
+        ("mounts", format!("    volumeMounts: [{{name: v, mountPath: /etc/nginx}}, {many}]\n"), "", String::new()),
+    ] {
+        let report = report(&[], &pod_of_nginx(&container, volume, &data), 3);
+        let found = findings(&report);
+        assert!(found.iter().any(|finding| finding.starts_with("error too-large ")), "{what}: {found:?}");
+    }
+    let few = value("A0", "x") + &value("A1", "$(A0)$(A0)");
+    report(&["--builtin", "nginx"], &pod_of_nginx(&with_env(&few, ""), "", ""), 0);
+}
+
+#[test]
+fn a_directory_of_the_search_path_among_the_inputs_is_left_out() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let root = directory.path();
+    file(root, "conf/app.conf", "a\n");
+    file(root, "bin/own-checker", "#!/bin/sh\nexit 0\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(root.join("bin/own-checker"), mode).expect("it is there");
+    let path = format!("{}:/usr/bin:/bin", root.join("bin").display());
+    let checked = |flags: &[&str]| {
+        let arguments = ["check", "--validate", "own-checker {config}", "--main", "conf/app.conf"];
+        let output = gate_command().env("PATH", &path).args(arguments).args(flags).arg(root).output();
+        let output = output.expect("it starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, printed) = checked(&[]);
+    assert_eq!(code, Some(3), "{printed}");
+    assert!(printed.contains("of `PATH` is among the inputs, so its programs are not executed"), "{printed}");
+    let (code, printed) = checked(&["--allow-commands"]);
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(!printed.contains("`PATH`"), "{printed}");
+}

@@ -19,7 +19,8 @@ type CounterLabels = Vec<(&'static str, String)>;
 const BUCKETS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
 
 /// Reasons for which a request is refused.
-pub const REFUSALS: [&str; 7] = ["bad-request", "too-large", "too-slow", "busy", "not-found", "handshake", "panic"];
+pub const REFUSALS: [&str; 8] =
+    ["bad-request", "too-large", "too-slow", "busy", "time-limit", "not-found", "handshake", "panic"];
 
 /// Counters of the webhook.
 #[derive(Debug)]

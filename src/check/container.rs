@@ -7,7 +7,11 @@ use super::command_line::{self, NamedConfig};
 use super::envsubst::Substitution;
 use super::images::ImageReference;
 use super::store::{Entry, Store};
-use crate::check::manifest::{Container, EnvValue, Pod, RenderMode, Rendering};
+use crate::check::manifest::{Container, EnvValue, Pod, RenderMode, Rendering, Room};
+
+/// Most bytes of the variables of a container, and of its command and arguments besides. Linux executes no program with more than a quarter
+/// of its stack for both, of which there are usually 8 MiB (execve(2), "Limits on size of arguments and environment").
+const MOST_WORDS: usize = 2 << 20;
 
 /// Environment of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +24,10 @@ pub(super) struct Environment {
     pub(super) secrets: Vec<String>,
     /// True if there are variables of unknown names.
     is_open: bool,
+    /// Bytes of the known variables.
+    bytes: usize,
+    /// True if there are more than a container can have.
+    is_too_large: bool,
 }
 
 /// Facts about a container.
@@ -41,9 +49,8 @@ impl ContainerContext {
     pub(super) fn of(container: &Container, all: &Arc<BTreeMap<String, Arc<Environment>>>) -> Self {
         let image = ImageReference::parse(&container.image);
         let environment = all.get(&container.name).cloned().unwrap_or_default();
-        let expanded = |words: &[String]| words.iter().map(|word| expand(word, &environment.known)).collect::<Vec<_>>();
-        let config =
-            command_line::named_config(&expanded(&container.command), &expanded(&container.args), image.name());
+        let words = environment.expanded(&container.command).zip(environment.expanded(&container.args));
+        let config = words.and_then(|(command, args)| command_line::named_config(&command, &args, image.name()));
         Self { image, is_init: container.is_init, config, environment, all: all.clone() }
     }
 
@@ -51,9 +58,8 @@ impl ContainerContext {
     pub(super) fn substitution(&self, rendering: &Rendering, name: &str) -> Substitution<'_> {
         let empty = &self.environment;
         let environment = self.all.get(&rendering.container).unwrap_or(empty);
-        let listed = |names: &[String]| names.iter().any(|other| other == name);
         match (&rendering.mode, environment.known.get(name)) {
-            (RenderMode::Listed(names), _) if !listed(names) => Substitution::Verbatim,
+            (RenderMode::Listed(names), _) if !names.contains(name) => Substitution::Verbatim,
             (_, Some(value)) => Substitution::Value(value),
             _ if environment.unknown.contains_key(name) => Substitution::Unknown,
             // Names in capitals are variables of the environment by convention (POSIX, XBD 8.1), which the image may set.
@@ -67,32 +73,43 @@ impl ContainerContext {
 }
 
 impl Environment {
-    /// Reads the environment of a container; `from` is the input of its pod.
-    pub(super) fn of(pod: &Pod, container: &Container, store: &Store<'_>, from: usize) -> Self {
+    /// Reads the environment of a container; `from` is the input of its pod. What has no room in `all`, or in a container, is unknown.
+    pub(super) fn of(pod: &Pod, container: &Container, store: &Store<'_>, from: usize, all: &mut Room) -> Self {
         let namespace = pod.id.namespace.as_deref();
         let value = |entry: &Entry| String::from_utf8(store.content(entry).ok()?.bytes).ok();
         let mut environment = Self::default();
+        let mut room = Room::of(MOST_WORDS.min(all.left()));
         for object in &container.env_from {
             let Some(config) = store.config(object.kind, namespace, &object.name, from) else {
                 environment.is_open = true;
                 continue;
             };
             for (key, entry) in store.entries(config) {
-                let value = value(&entry);
-                environment.secrets.extend(value.clone().filter(|_| object.kind == "Secret"));
-                environment.known.extend(value.map(|value| (format!("{}{key}", object.prefix), value)));
+                let name = format!("{}{key}", object.prefix);
+                // What does not fit is not read.
+                let Some(value) = value(&entry).filter(|value| room.take(name.len() + value.len())) else {
+                    if room.is_exceeded() {
+                        break;
+                    }
+                    continue;
+                };
+                environment.secrets.extend(Some(value.clone()).filter(|_| object.kind == "Secret"));
+                environment.known.insert(name, value);
             }
         }
         for (name, source) in &container.env {
             let known = match source {
-                EnvValue::Text(text) => Some(expand(text, &environment.known)),
+                _ if !room.take(name.len()) => None,
+                EnvValue::Text(text) => expand(text, &environment.known, &mut room),
                 EnvValue::Key { kind, name, key } => store
                     .config(kind, namespace, name, from)
-                    .and_then(|config| value(&Entry::key(config, &key.as_str().into()))),
+                    .and_then(|config| value(&Entry::key(config, &key.as_str().into())))
+                    .filter(|value| room.take(value.len())),
                 EnvValue::Field(path) => Some(field(path, namespace)),
                 EnvValue::Unknown => None,
             };
             let from = match source {
+                _ if room.is_exceeded() => "values that are too large together".to_owned(),
                 EnvValue::Key { kind, name, key } => format!("`{key}` of {kind} `{name}`"),
                 _ => "a source that is known in the cluster alone".to_owned(),
             };
@@ -103,7 +120,19 @@ impl Environment {
                 None => drop(environment.unknown.insert(name.clone(), from)),
             }
         }
-        environment
+        all.take(room.used());
+        Self { bytes: room.used(), is_too_large: room.is_exceeded(), ..environment }
+    }
+
+    /// Returns words of the container with their references replaced; `None` where they are longer than a container can have.
+    pub(super) fn expanded<'w>(&self, words: impl IntoIterator<Item = &'w String>) -> Option<Vec<String>> {
+        let mut room = Room::of(MOST_WORDS.saturating_sub(self.bytes));
+        words.into_iter().map(|word| expand(word, &self.known, &mut room)).collect()
+    }
+
+    /// Returns true if the container can have its variables, command and arguments.
+    pub(super) fn fits(&self, container: &Container) -> bool {
+        !self.is_too_large && self.expanded(container.command.iter().chain(&container.args)).is_some()
     }
 }
 
@@ -122,24 +151,35 @@ fn field(path: &str, namespace: Option<&str>) -> String {
     value.to_owned()
 }
 
-/// Replaces the references `$(NAME)` to known variables in a word, as a kubelet does it; `$$(NAME)` is `$(NAME)` as such.
-pub(super) fn expand(word: &str, variables: &BTreeMap<String, String>) -> String {
+/// Replaces the references `$(NAME)` to known variables in a word, as a kubelet does it; `$$(NAME)` is `$(NAME)` as such. Returns `None`
+/// where the text has no room.
+fn expand(word: &str, variables: &BTreeMap<String, String>, room: &mut Room) -> Option<String> {
     let mut expanded = String::new();
-    let mut rest = word;
-    while let Some(at) = rest.find('$') {
-        expanded += &rest[..at];
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('$') {
-            (expanded, rest) = (expanded + "$", after);
+    let mut push = |text: &str| room.take(text.len()).then(|| expanded.push_str(text));
+    // Place of the next `)`, which is looked for once for all references before it.
+    let (mut at, mut closing) = (0, word.find(')'));
+    while let Some(sign) = word[at..].find('$').map(|found| at + found) {
+        push(&word[at..sign])?;
+        at = sign + 1;
+        if word[at..].starts_with('$') {
+            push("$")?;
+            at += 1;
             continue;
         }
-        let reference = rest.strip_prefix('(').and_then(|inner| inner.split_once(')'));
-        match reference.and_then(|(name, after)| Some((variables.get(name)?, after))) {
-            Some((value, after)) => (expanded, rest) = (expanded + value, after),
-            None => expanded.push('$'),
+        if closing.is_some_and(|end| end < at) {
+            closing = word[at..].find(')').map(|found| at + found);
+        }
+        let name = closing.filter(|_| word[at..].starts_with('(')).map(|end| (&word[at + 1..end], end + 1));
+        match name.and_then(|(name, after)| Some((variables.get(name)?, after))) {
+            Some((value, after)) => {
+                push(value)?;
+                at = after;
+            }
+            None => push("$")?,
         }
     }
-    expanded + rest
+    push(&word[at..])?;
+    Some(expanded)
 }
 
 #[cfg(test)]
@@ -165,8 +205,21 @@ mod tests {
             ("$$(A)", "$(A)"),
             ("$A $", "$A $"),
             ("$(A", "$(A"),
+            ("$(A)$(", "1$("),
+            ("a)$(A)$(B)$(A)", "a)1$(B)1"),
+            ("$($(A))", "$(1)"),
         ] {
-            assert_eq!(expand(word, &variables), expected, "{word}");
+            assert_eq!(expand(word, &variables, &mut Room::of(100)).as_deref(), Some(expected), "{word}");
         }
+    }
+
+    #[test]
+    fn an_expansion_ends_where_there_is_no_room() {
+        let variables = [("A".to_owned(), "x".repeat(1_000))].into();
+        let mut room = Room::of(10_000);
+        assert_eq!(expand(&"$(A)".repeat(1_000), &variables, &mut room), None);
+        assert!(room.is_exceeded());
+        assert_eq!(expand("", &variables, &mut room), None, "nothing fits any more");
+        assert_eq!(expand(&"$(A)".repeat(10), &variables, &mut Room::of(10_000)).map(|text| text.len()), Some(10_000));
     }
 }

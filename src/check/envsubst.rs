@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::check::manifest::Room;
+
 /// Text of a template after the substitution.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Rendered {
@@ -21,31 +23,48 @@ pub(super) enum Substitution<'v> {
     Unknown,
 }
 
+/// Reason why a template is not rendered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NotRendered {
+    /// The variable of this name has an unknown value.
+    Unknown(String),
+    /// The text has no room.
+    TooLarge,
+}
+
 /// Renders a template.
 ///
 /// # Errors
-/// The name of the first variable with an unknown value.
-pub(super) fn render<'v>(template: &[u8], value: &dyn Fn(&str) -> Substitution<'v>) -> Result<Rendered, String> {
+/// At the first variable with an unknown value, or where `room` ends.
+pub(super) fn render<'v>(
+    template: &[u8],
+    value: &dyn Fn(&str) -> Substitution<'v>,
+    room: &mut Room,
+) -> Result<Rendered, NotRendered> {
     let mut rendered = Rendered::default();
     let mut verbatim = 0;
     for (range, name) in references(template) {
         let text = match value(&name) {
             Substitution::Value(text) => text,
             Substitution::Verbatim => continue,
-            Substitution::Unknown => return Err(name),
+            Substitution::Unknown => return Err(NotRendered::Unknown(name)),
         };
-        rendered.push(&template[verbatim..range.start], verbatim, true);
-        rendered.push(text.as_bytes(), range.start, false);
+        rendered.push(&template[verbatim..range.start], verbatim, true, room)?;
+        rendered.push(text.as_bytes(), range.start, false, room)?;
         verbatim = range.end;
     }
-    rendered.push(&template[verbatim..], verbatim, true);
+    rendered.push(&template[verbatim..], verbatim, true, room)?;
     Ok(rendered)
 }
 
 impl Rendered {
-    fn push(&mut self, text: &[u8], origin: usize, verbatim: bool) {
+    fn push(&mut self, text: &[u8], origin: usize, verbatim: bool, room: &mut Room) -> Result<(), NotRendered> {
+        if !room.take(text.len()) {
+            return Err(NotRendered::TooLarge);
+        }
         self.parts.push((self.text.len(), origin, verbatim));
         self.text.extend_from_slice(text);
+        Ok(())
     }
 
     /// Returns the offset in the template from which the byte at `offset` comes; for a value, the start of the reference.
@@ -99,15 +118,26 @@ mod tests {
     #[test]
     fn known_variables_are_replaced_and_others_stay() {
         let template = b"listen ${PORT}; $uri$EMPTY ${bad $PORT_ $1 $";
-        let rendered = render(template, &value).expect("all values are known");
+        let render = |template| render(template, &value, &mut Room::of(100));
+        let rendered = render(template).expect("all values are known");
         assert_eq!(rendered.text, b"listen 8080; $uri ${bad $PORT_ $1 $");
-        assert_eq!(render(b"${POD_IP}", &value), Err("POD_IP".to_owned()));
+        assert_eq!(render(b"${POD_IP}"), Err(NotRendered::Unknown("POD_IP".to_owned())));
+    }
+
+    #[test]
+    fn a_rendering_ends_where_there_is_no_room() {
+        let large = "x".repeat(1_000);
+        let value = |_: &str| Substitution::Value(&large);
+        let mut room = Room::of(10_000);
+        assert_eq!(render(&b"${A}".repeat(1_000), &value, &mut room), Err(NotRendered::TooLarge));
+        assert!(room.is_exceeded());
+        assert!(render(&b"${A}".repeat(10), &value, &mut Room::of(10_000)).is_ok());
     }
 
     #[test]
     fn an_offset_leads_back_to_the_template() {
         let template = b"a ${PORT} b$EMPTY c";
-        let rendered = render(template, &value).expect("all values are known");
+        let rendered = render(template, &value, &mut Room::of(100)).expect("all values are known");
         for (what, origin) in [("a", "a"), ("8", "$"), ("0", "$"), ("b", "b"), ("c", "c")] {
             let text = String::from_utf8_lossy(&rendered.text).into_owned();
             let found = rendered.origin(text.find(what).expect("it is there"));

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use reload_gate_contract::{Code, Finding};
 
-use super::container::{Environment, expand};
+use super::container::Environment;
 use super::store::{Entry, Store};
 use crate::check::manifest::{Container, Mounted};
 use crate::config::{self, ConfigError, GateConfig, UserInput};
@@ -60,7 +60,8 @@ pub(super) fn gates(
         errors.iter().map(|error| redactor.redact(refused(container, error))).collect::<Vec<_>>()
     };
     let words = container.command.iter().skip(1).chain(&container.args);
-    let arguments: Vec<String> = words.map(|word| expand(word, &environment.known)).collect();
+    // The pod has a finding about arguments that are too large.
+    let Some(arguments) = environment.expanded(words) else { return Ok(Vec::new()) };
     // The image's own command is `run`.
     let arguments = if arguments.is_empty() { vec!["run".to_owned()] } else { arguments };
     let Some(flags) = config::run_flags(&arguments).map_err(refused)? else { return Ok(Vec::new()) };

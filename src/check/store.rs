@@ -13,10 +13,10 @@ use reload_gate_contract::{Code, Finding, LineIndex, Place, Span};
 use reload_gate_structured::yaml::{self, Node};
 
 use super::choice::{self, NamedBy};
-use super::envsubst::{self, Rendered, Substitution};
+use super::envsubst::{self, NotRendered, Rendered, Substitution};
 use super::listing::{At, Listing};
 use super::objects::GivenObject;
-use crate::check::manifest::{self, Annotated, ConfigObject, Snippet};
+use crate::check::manifest::{self, Annotated, ConfigObject, Room, Snippet};
 use crate::check::render::{CheckSubject, InputExcerpt, Located};
 use crate::config::SettingSpec;
 
@@ -430,10 +430,15 @@ impl EntryContent {
     /// Replaces variables as a container does with a template.
     ///
     /// # Errors
-    /// The name of the first variable with an unknown value.
-    pub(super) fn render<'v>(self, value: &dyn Fn(&str) -> Substitution<'v>) -> Result<Self, String> {
-        let rendered = envsubst::render(&self.bytes, value)?;
-        Ok(Self { bytes: rendered.text.clone(), rendered: Some((self.bytes, rendered)), ..self })
+    /// At the first variable with an unknown value, or where `room` ends.
+    pub(super) fn render<'v>(
+        self,
+        value: &dyn Fn(&str) -> Substitution<'v>,
+        room: &mut Room,
+    ) -> Result<Self, NotRendered> {
+        let mut rendered = envsubst::render(&self.bytes, value, room)?;
+        let bytes = std::mem::take(&mut rendered.text);
+        Ok(Self { bytes, rendered: Some((self.bytes, rendered)), ..self })
     }
 
     /// Returns the position in the input of `place`, which is one in this content, with the lines around it that may be shown.

@@ -35,6 +35,13 @@ fn git_directory(root: &Path) -> Option<PathBuf> {
     Some(root.join(text.strip_prefix("gitdir:")?.trim()))
 }
 
+/// Returns the directory of what the worktrees of a repository share (`commondir` in gitrepository-layout(5)).
+pub(super) fn common_directory(root: &Path) -> Option<PathBuf> {
+    let directory = git_directory(root)?;
+    let common = bounded::read_to_string(&directory.join("commondir")).ok();
+    Some(common.map_or_else(|| directory.clone(), |common| directory.join(common.trim())))
+}
+
 /// Returns the names in an index whose object names have this length.
 fn names(bytes: &[u8], length: usize) -> Option<BTreeSet<PathBuf>> {
     let (header, mut rest) = bytes.split_at_checked(12)?;

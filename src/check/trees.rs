@@ -12,12 +12,20 @@ use super::pods;
 use super::sidecar;
 use super::store::{Entry, Store};
 use crate::check::manifest::{
-    self, Annotated, Container, Filled, Mounted, Pod, PodVolume, Point, Projection, RenderMode, Rendering,
+    self, Annotated, Container, Filled, Mounted, Pod, PodVolume, Point, Projection, RenderMode, Rendering, Room,
 };
 use crate::check::render::CheckSubject;
 use crate::config::GateConfig;
 
 const MISSING_KEY: Code = Code::new("missing-key");
+pub(super) const TOO_LARGE: Code = Code::new("too-large");
+
+/// Most steps for the volumes, mounts and copies of a pod, of which each file that a container sees takes ten.
+const STEPS_OF_POD: usize = 1_000_000;
+/// Most steps for all pods.
+const STEPS: usize = 10_000_000;
+/// Most bytes of the variables of all containers.
+const VARIABLES: usize = 64 << 20;
 
 /// Directory of the files of an object without a mount, unless the program that reads them is known.
 pub(super) const ANYWHERE: &str = "/config";
@@ -51,7 +59,6 @@ pub(super) enum TreeKind {
 }
 
 /// All trees.
-#[derive(Default)]
 pub(super) struct FileTrees {
     /// Files that a reload-gate in a pod will validate, and its settings.
     pub(super) gated: Vec<(FileTree, GateConfig)>,
@@ -62,6 +69,24 @@ pub(super) struct FileTrees {
     pub(super) mounted: BTreeSet<usize>,
     /// Entries without a mount, of objects that are mounted.
     pub(super) idle: BTreeSet<Entry>,
+    /// Room for the files of all pods.
+    steps: Room,
+    /// Room for the variables of all pods.
+    variables: Room,
+}
+
+impl Default for FileTrees {
+    fn default() -> Self {
+        Self {
+            gated: Vec::new(),
+            trees: Vec::new(),
+            errors: Vec::new(),
+            mounted: BTreeSet::new(),
+            idle: BTreeSet::new(),
+            steps: Room::of(STEPS),
+            variables: Room::of(VARIABLES),
+        }
+    }
 }
 
 impl FileTrees {
@@ -99,12 +124,9 @@ impl FileTrees {
         let namespace = pod.id.namespace.as_deref();
         let find = |kind: &str, name: &str| store.config(kind, namespace, name, at.input);
         let entries = |kind: &str, name: &str| find(kind, name).map(|config| store.entries(config));
-        let environments = pod.containers.iter().map(|container| {
-            let environment = Environment::of(pod, container, store, at.input);
-            (container.name.clone(), Arc::new(environment))
-        });
-        let environments: Arc<BTreeMap<String, Arc<Environment>>> = Arc::new(environments.collect());
         let input = &store.listing.inputs[at.input].name;
+        let environments = self.environments(pod, at, store);
+        let mut steps = Room::of(STEPS_OF_POD.min(self.steps.left()));
         let annotated = pod.validator.clone().map(|annotated| {
             let line = annotated.place.line.map(|line| line.saturating_add(at.lines));
             let place = Place { line, span: None, file: input.to_string(), ..annotated.place.clone() };
@@ -113,7 +135,7 @@ impl FileTrees {
         let line = pod.line.saturating_add(at.lines);
         let near = |kind: &str, name: &str| find(kind, name).filter(|config| store.is_near(*config, at.input));
         let near = |kind: &str, name: &str| near(kind, name).map(|config| store.entries(config));
-        for (volume, projection, key) in pod.lacks(&near) {
+        for (volume, projection, key) in pod.lacks(&near, &mut steps) {
             self.errors.push((subject(pod, input, line), missing_key(volume, projection, key, input, line)));
         }
         let shared =
@@ -121,8 +143,8 @@ impl FileTrees {
         let mut filled = Filled::new();
         let (mut gates, mut programs) = (Vec::new(), Vec::new());
         for container in &pod.containers {
-            let mounted = Mounted::of(pod, container, &entries, &filled);
-            let mounted = manifest::fill(container, mounted, &shared, &mut filled);
+            let mounted = Mounted::of(pod, container, &entries, &filled, &mut steps);
+            let mounted = manifest::fill(container, mounted, &shared, &mut filled, &mut steps);
             if sidecar::is_sidecar(container) {
                 gates.push((container, mounted));
                 continue;
@@ -138,10 +160,34 @@ impl FileTrees {
             }
             programs.push(tree);
         }
+        self.steps.take(steps.used());
+        if steps.is_exceeded() {
+            let message = "its volumes, mounts and copies are too many, so that not all of its files were validated";
+            self.errors.push((subject(pod, input, line), too_large(message.to_owned(), input, line)));
+        }
         let gated = self.gates(gates, &programs, (pod, at), store, &environments);
         // Files of a gate are validated with its settings, and not once more.
         programs.iter_mut().for_each(|tree| tree.wanted.retain(|entry| !gated.contains(entry)));
         self.trees.extend(programs.into_iter().filter(|tree| !tree.wanted.is_empty()));
+    }
+
+    /// Returns the environments of the containers of a pod, by name, and adds an error for each container whose words are too large.
+    fn environments(&mut self, pod: &Pod, at: &At, store: &Store<'_>) -> Arc<BTreeMap<String, Arc<Environment>>> {
+        let input = &store.listing.inputs[at.input].name;
+        let line = pod.line.saturating_add(at.lines);
+        let mut environments = BTreeMap::new();
+        for container in &pod.containers {
+            let environment = Environment::of(pod, container, store, at.input, &mut self.variables);
+            if !environment.fits(container) {
+                let message = format!(
+                    "the variables, the command and the arguments of container `{}` are too large for a process",
+                    container.name
+                );
+                self.errors.push((subject(pod, input, line), too_large(message, input, line)));
+            }
+            environments.insert(container.name.clone(), Arc::new(environment));
+        }
+        Arc::new(environments)
     }
 
     /// Adds the trees of the gates of a pod, and returns their entries.
@@ -181,6 +227,12 @@ impl FileTrees {
         }
         gated
     }
+}
+
+/// Returns the obstacle that not all of a pod was read.
+fn too_large(message: String, input: &str, line: u32) -> Finding {
+    let finding = Finding::environment(TOO_LARGE, message).at(Place::line(input, line));
+    finding.help("make it smaller, or leave it out with `--exclude`; Kubernetes runs no such pod")
 }
 
 /// Returns the finding about a key that a volume selects and that does not exist.

@@ -11,6 +11,7 @@ use reload_gate_contract::{Cause, Code, Finding, Place, Verdict};
 use super::CheckOptions;
 use super::assign::{By, Task};
 use super::encoding;
+use super::envsubst::NotRendered;
 use super::findings::{self, Reading, beside, is_rejecting};
 use super::ignores::{self, IgnoreComment, IgnoreEffect, IgnoreRule, SeenIgnore};
 use super::layout::{HOSTS, empty_mounts, hosts, lay_out, path_map};
@@ -20,9 +21,11 @@ use super::placeholder::{self, Dialect};
 use super::reach;
 use super::redaction::{Contents, is_public};
 use super::store::{Entry, EntryContent, Store};
+use super::trees::TOO_LARGE;
 use super::variables;
 use super::weigh::{weigh_by_name, weigh_nginx};
 use super::withheld;
+use crate::check::manifest::Room;
 use crate::check::render::{Checked, Located, Suppressed, Suppression, is_explanation};
 use crate::flow::placeholders;
 use crate::flow::process::{Selector, TargetSearches};
@@ -34,6 +37,9 @@ use crate::flow::validate::{
 pub(super) const NOT_LAID_OUT: Code = Code::new("not-laid-out");
 const CHECKER_MISSING: Code = Code::new("checker-missing");
 const CHECKER_OBSTACLE: Code = Code::new("checker-obstacle");
+
+/// Most bytes of the further mounts of files that a container mounts more than once, and of its rendered templates.
+const COPIES: usize = 32 << 20;
 
 /// Longest time limit that the inputs can set.
 const LONGEST_OF_INPUTS: Duration = Duration::from_secs(60);
@@ -60,6 +66,14 @@ impl Outcome {
 
 /// Findings that count, those that do not, and the comments and annotations.
 type IgnoredFindings = (Vec<Finding>, Vec<(Finding, Suppression)>, Vec<SeenIgnore>);
+
+/// Reason why the files of a task are not read.
+enum NotRead {
+    /// The value of a variable is unknown, in words.
+    Unknown(String),
+    /// There are more bytes than [`COPIES`].
+    TooLarge,
+}
 
 /// Files of one validation.
 struct TaskFiles<'s> {
@@ -101,7 +115,7 @@ pub(super) async fn validate(
     }
     let (mut files, broken) = match TaskFiles::read(&task, &plan, store) {
         Ok(read) => read,
-        Err(why) => return Outcome::skipped(why, Box::default()),
+        Err(reason) => return not_read(reason, &plan, task, all),
     };
     let (tree, hidden) = files.lend(&task);
     // Without the main file all other findings would follow from its absence.
@@ -156,6 +170,17 @@ pub(super) async fn validate(
     let (Task { subject, reason, .. }, omitted, duration) = (task, omitted + split, started.elapsed());
     let checked = Checked { suppressed, omitted, duration, ..Checked::new(subject, validator, reason, findings) };
     Outcome { checked: Some(checked), skipped: None, read, ignores }
+}
+
+/// Returns the result of a task of which the files are not read.
+fn not_read(reason: NotRead, plan: &ValidationPlan, task: Task, read: Box<[Entry]>) -> Outcome {
+    if let NotRead::Unknown(why) = reason {
+        return Outcome::skipped(why, Box::default());
+    }
+    let message = format!("repeated mounts and rendered templates have more than {} MiB together", COPIES >> 20);
+    let finding = Finding::environment(TOO_LARGE, message).help("mount each object once, or make them smaller");
+    let checked = Some(without_validation(finding, first(plan), task));
+    Outcome { checked, skipped: None, read, ignores: Vec::new() }
 }
 
 /// Returns the finding for which a validation has no verdict, if it has none.
@@ -257,7 +282,8 @@ fn in_place(validation: Validation, here: &Path) -> Validation {
 
 impl<'s> TaskFiles<'s> {
     /// Reads the files that the validators of a task may read, and returns the errors of others.
-    fn read(task: &Task, plan: &ValidationPlan, store: &'s Store<'s>) -> Result<(Self, Vec<Located>), String> {
+    fn read(task: &Task, plan: &ValidationPlan, store: &'s Store<'s>) -> Result<(Self, Vec<Located>), NotRead> {
+        let (mut room, mut read) = (Room::of(COPIES), BTreeSet::new());
         let mut broken = Vec::new();
         let mut contents = BTreeMap::new();
         let mut unknown = None;
@@ -270,19 +296,23 @@ impl<'s> TaskFiles<'s> {
                     continue;
                 }
             };
+            if !read.insert(entry) && !room.take(content.bytes.len()) {
+                return Err(NotRead::TooLarge);
+            }
             let content = match task.tree.rendered.get(&path) {
-                Some(rendering) => content.render(&|name| task.container.substitution(rendering, name)),
+                Some(rendering) => content.render(&|name| task.container.substitution(rendering, name), &mut room),
                 None => Ok(content),
             };
             match content {
                 Ok(content) => drop(contents.insert(path, (entry.clone(), content))),
-                Err(name) => unknown = unknown.or(Some(name)),
+                Err(NotRendered::Unknown(name)) => unknown = unknown.or(Some(name)),
+                Err(NotRendered::TooLarge) => return Err(NotRead::TooLarge),
             }
         }
         if let Some(name) = unknown {
             let from = task.container.environment.unknown.get(&name);
             let from = from.map_or_else(|| "outside of the inputs".to_owned(), |from| format!("from {from}"));
-            return Err(format!("its template has the variable `{name}`, which is set {from}"));
+            return Err(NotRead::Unknown(format!("its template has the variable `{name}`, which is set {from}")));
         }
         store.release();
         let secrets = task.container.environment.secrets.clone();

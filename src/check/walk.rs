@@ -9,6 +9,7 @@ use ignore::gitignore::Gitignore;
 use ignore::{DirEntry, WalkBuilder};
 
 use super::charts::CHART;
+use super::gitignore::HiddenFiles;
 use super::tracked;
 
 /// Largest number of files that are counted and not read.
@@ -18,7 +19,7 @@ pub(super) const MOST_COUNTED: usize = 10_000;
 const PACKAGES: [&str; 3] = ["/usr", "/lib", "/lib64"];
 
 /// Returns the repository that a directory is in.
-fn repository(directory: &Path) -> Option<&Path> {
+pub(super) fn repository(directory: &Path) -> Option<&Path> {
     directory.ancestors().find(|above| above.join(".git").exists())
 }
 
@@ -66,17 +67,31 @@ pub(super) fn visible(
     let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
     let (exclude, leaving) = (exclude.clone(), leaving.clone());
     let real = root.canonicalize().ok();
-    let repository = real.as_deref().and_then(repository).map(Path::to_owned).or(real);
+    let top = real.as_deref().and_then(repository).map(Path::to_owned);
+    let patterns = HiddenFiles::of(top.as_deref());
+    let repository = top.or_else(|| real.clone());
+    let (given, real) = (root.to_owned(), real.unwrap_or_else(|| root.to_owned()));
+    let is_hidden = move |path: &Path, is_directory: bool| {
+        path.strip_prefix(&given).is_ok_and(|inside| patterns.hide(&real.join(inside), is_directory))
+    };
     let is_wanted = move |entry: &DirEntry| {
         let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
         let is_linked = entry.path_is_symlink();
         entry.depth() == 0
             || (is_read(entry.path(), is_directory, &exclude)
+                && !is_hidden(entry.path(), is_directory)
                 && !(is_linked && leaving.note(entry.path(), repository.as_deref())))
     };
-    let mut walk = WalkBuilder::new(root);
-    walk.follow_links(true).require_git(false).ignore(false).git_global(false).filter_entry(is_wanted);
+    let mut walk = unfiltered(root);
+    walk.follow_links(true).filter_entry(is_wanted);
     walk.sort_by_file_name(OsStr::cmp).build()
+}
+
+/// Returns a walk that reads no file of patterns by itself: that would read a device, and wait for a FIFO.
+fn unfiltered(root: &Path) -> WalkBuilder {
+    let mut walk = WalkBuilder::new(root);
+    walk.ignore(false).git_ignore(false).git_exclude(false).git_global(false).parents(false).require_git(false);
+    walk
 }
 
 /// Returns true if a path is read, whatever a `.gitignore` says.
@@ -120,9 +135,7 @@ fn hidden(root: &Path, seen: &BTreeSet<PathBuf>, exclude: &Gitignore) -> usize {
         let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
         entry.depth() == 0 || is_read(entry.path(), is_directory, &exclude)
     };
-    let mut walk = WalkBuilder::new(root);
-    let walk =
-        walk.git_ignore(false).git_exclude(false).ignore(false).git_global(false).filter_entry(is_wanted).build();
+    let walk = unfiltered(root).filter_entry(is_wanted).build();
     let files = walk.flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
     files.filter(|entry| !seen.contains(entry.path())).take(MOST_COUNTED).count()
 }

@@ -125,6 +125,9 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
         return Exit::Usage;
     }
     let options = options(matches);
+    if !options.allow_commands {
+        leave_programs_out(&paths);
+    }
     let known = match baseline(matches) {
         Ok(known) => known,
         Err(message) => {
@@ -170,6 +173,21 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
         write(&render::render(&report, format(matches), &style(matches)), matches.get_one::<PathBuf>("output"));
     // The report names the paths that do not exist.
     if written && missing.is_empty() { exit(&report, is_empty) } else { Exit::Usage }
+}
+
+/// Leaves the directories of the search path out that lie among the inputs, whose author would choose the programs.
+fn leave_programs_out(paths: &[String]) {
+    let home = std::env::home_dir();
+    let places = check::InputPlaces::of(paths, home.as_deref());
+    for directory in exec::leave_out(|directory| places.hold(directory)) {
+        if directory.is_dir() {
+            say(&format!(
+                "warning: `{}` of `PATH` is among the inputs, so its programs are not executed",
+                directory.display()
+            ));
+            say("  help: set `--allow-commands` if you trust the inputs");
+        }
+    }
 }
 
 /// Returns the pattern of the file of the report, which is no input: it may be there from the last run.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use flate2::read::MultiGzDecoder;
-use regex::bytes::{Captures, Regex};
+use regex::bytes::Regex;
 use reload_gate_contract::{Code, Finding, Place};
 
 use crate::flow::snapshot::{Snapshot, SnapshotError};
@@ -22,6 +22,18 @@ const UNSET: Code = Code::new("unset-variable");
 const GZIP: [u8; 3] = [0x1f, 0x8b, 0x08];
 
 static REFERENCE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$\(([A-Za-z0-9_]+)\)").ok());
+
+/// Number of variables that are not set after which a file is read no further.
+const MOST_UNSET: usize = 20;
+
+/// Text whose references are replaced.
+struct Replaced {
+    text: Vec<u8>,
+    /// Variables that are not set.
+    unset: Vec<String>,
+    /// False if the values of its variables are too large.
+    is_whole: bool,
+}
 
 /// The way in which a configuration is rendered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,20 +96,8 @@ impl Rendering {
             }
         };
         let Some(pattern) = REFERENCE.as_ref() else { return text };
-        let mut unset: Vec<String> = Vec::new();
-        let mut room = Some(self.limit);
-        let replaced = pattern.replace_all(&text, |reference: &Captures<'_>| {
-            let name = String::from_utf8_lossy(&reference[1]).into_owned();
-            let value = self.variables.get(&name);
-            if value.is_none() && !unset.contains(&name) {
-                unset.push(name);
-            }
-            let value = value.map(String::as_bytes).unwrap_or_default();
-            room = room.and_then(|room| room.checked_sub(value.len() as u64));
-            if room.is_some() { value.to_vec() } else { Vec::new() }
-        });
-        let replaced = replaced.into_owned();
-        if room.is_none() {
+        let Replaced { text, unset, is_whole } = self.replaced(&text, pattern);
+        if !is_whole {
             let message = format!("the values of its variables have more than {} bytes (`--max-bytes`)", self.limit);
             findings.push(Finding { place: Some(place()), ..Finding::error(UNPACKED, message) });
         }
@@ -106,6 +106,34 @@ impl Rendering {
             let help = "set it in the container of the gate, or correct the reference";
             Finding { place: Some(place()), ..Finding::error(UNSET, message).help(help) }
         }));
+        text
+    }
+
+    /// Replaces the references of a text, up to the one whose value goes beyond the limit, or the last variable that is reported as not set.
+    fn replaced(&self, text: &[u8], pattern: &Regex) -> Replaced {
+        let mut replaced = Replaced { text: Vec::with_capacity(text.len()), unset: Vec::new(), is_whole: true };
+        let (mut room, mut end) = (self.limit, 0);
+        for found in pattern.find_iter(text) {
+            // It is `$(NAME)`, and a name is ASCII.
+            let name = String::from_utf8_lossy(&text[found.start() + 2..found.end() - 1]);
+            let Some(value) = self.variables.get(&*name) else {
+                if !replaced.unset.iter().any(|known| *known == name) {
+                    replaced.unset.push(name.into_owned());
+                }
+                if replaced.unset.len() == MOST_UNSET {
+                    return replaced;
+                }
+                continue;
+            };
+            let Some(left) = room.checked_sub(value.len() as u64) else {
+                replaced.is_whole = false;
+                return replaced;
+            };
+            replaced.text.extend_from_slice(&text[end..found.start()]);
+            replaced.text.extend_from_slice(value.as_bytes());
+            (room, end) = (left, found.end());
+        }
+        replaced.text.extend_from_slice(&text[end..]);
         replaced
     }
 
@@ -180,11 +208,24 @@ mod tests {
     }
 
     #[test]
+    fn a_rendering_ends_at_its_limit() {
+        let variables = [("A".to_owned(), "x".repeat(100))].into();
+        let rendering = Rendering { expand: true, name: None, variables, limit: 1_000 };
+        let pattern = REFERENCE.as_ref().expect("it is a pattern");
+        let replaced = |count: usize| rendering.replaced("$(A)\n".repeat(count).as_bytes(), pattern);
+        let (whole, cut) = (replaced(10), replaced(1_000_000));
+        assert_eq!((whole.text.len(), whole.is_whole), (1_010, true));
+        assert_eq!((cut.text.len(), cut.is_whole), (1_009, false), "nothing behind the limit is read");
+    }
+
+    #[test]
     fn a_file_that_cannot_be_rendered_is_wrong() {
         let unset = rendered(&[("a", b"$(NONE) $(NONE) $(OTHER)")], None, 1000).expect_err("it is wrong");
         assert_eq!(unset, ["variable `NONE` is not set", "variable `OTHER` is not set"]);
         let large = rendered(&[("a", "$(POD_NAME) ".repeat(100).as_bytes())], None, 1000).expect_err("it is wrong");
         assert_eq!(large, ["the values of its variables have more than 1000 bytes (`--max-bytes`)"]);
+        let many: String = (0..1_000).map(|n| format!("$(NONE{n})")).collect();
+        assert_eq!(rendered(&[("a", many.as_bytes())], None, 1000).expect_err("it is wrong").len(), MOST_UNSET);
         let broken = rendered(&[("a.gz", &packed(b"text text text")[..15])], None, 1000).expect_err("it is wrong");
         assert!(broken[0].starts_with("the file begins as gzip and cannot be unpacked: "), "{broken:?}");
         let bomb = rendered(&[("a.gz", &packed(&vec![b'x'; 1 << 20]))], None, 1000).expect_err("it is too large");

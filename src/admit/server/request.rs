@@ -24,7 +24,7 @@ use crate::report::metrics::Exposition;
 use crate::report::serve::text;
 use crate::report::{Event, Kind, Level};
 use crate::sys::panics::{self, Panicked};
-use crate::sys::worker::{self, WorkKind};
+use crate::sys::worker::{self, WorkError, WorkKind};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -37,10 +37,12 @@ const VALIDATE: &str = "/validate";
 const MUTATE: &str = "/mutate";
 
 /// Reason why a request gets no answer to a review.
-enum Refusal {
+pub(super) enum Refusal {
     TooLarge,
     TooSlow,
     Busy,
+    /// The work took longer than the time limit.
+    Overrun,
     Lost,
     Bad(BadReview),
     /// The work ended by a bug; with the request, for people.
@@ -49,22 +51,30 @@ enum Refusal {
 
 impl Refusal {
     /// Returns the reason for metrics.
-    const fn reason(&self) -> &'static str {
+    pub(super) const fn reason(&self) -> &'static str {
         match self {
             Self::TooLarge => "too-large",
             Self::TooSlow => "too-slow",
             Self::Busy => "busy",
+            Self::Overrun => "time-limit",
             Self::Lost | Self::Bad(_) => "bad-request",
             Self::Panicked(..) => "panic",
         }
     }
 
-    fn answer(&self, webhook: &Webhook) -> Response<String> {
+    pub(super) fn answer(&self, webhook: &Webhook) -> Response<String> {
         let limit = webhook.limits.body;
         let (status, why) = match self {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {limit} bytes")),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the body came too slowly".to_owned()),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too many requests at once".to_owned()),
+            Self::Overrun => {
+                let limit = humantime::format_duration(webhook.limits.time);
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    format!("there is no answer after {limit} (`--time-limit`): the object takes longer"),
+                )
+            }
             Self::Lost => (StatusCode::BAD_REQUEST, "the body is incomplete".to_owned()),
             Self::Bad(error) => (StatusCode::BAD_REQUEST, error.to_string()),
             // The API server treats it by the `failurePolicy`.
@@ -81,6 +91,15 @@ impl Refusal {
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         answer
+    }
+}
+
+impl From<WorkError> for Refusal {
+    fn from(error: WorkError) -> Self {
+        match error {
+            WorkError::TimedOut => Self::Overrun,
+            WorkError::NotDone => Self::Busy,
+        }
     }
 }
 
@@ -212,7 +231,7 @@ async fn inject(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal
         drop(turn);
         answered
     };
-    let answered = worker::run(WorkKind::Compute, time.left(), work).await.map_err(|_| Refusal::Busy)?;
+    let answered = worker::run(WorkKind::Compute, time.left(), work).await?;
     let answered = answered.map_err(|panicked| Refusal::Panicked("injection into an object".to_owned(), panicked))?;
     let (response, outcome, refusal) = answered.map_err(Refusal::Bad)?;
     webhook.metrics.injected(outcome);
@@ -230,7 +249,7 @@ async fn review(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal
     let time = TimeLimit::of(webhook);
     let turn = webhook.turns.next(body.len(), time.left()).await.ok_or(Refusal::Busy)?;
     let parse = move || (panics::contain(|| Review::parse(&body)), turn);
-    let (review, turn) = worker::run(WorkKind::Compute, time.left(), parse).await.map_err(|_| Refusal::Busy)?;
+    let (review, turn) = worker::run(WorkKind::Compute, time.left(), parse).await?;
     let review = review.map_err(|panicked| Refusal::Panicked("a review".to_owned(), panicked))?;
     let review = Arc::new(review.map_err(Refusal::Bad)?);
     let (decision, response) = decide(&review, turn, webhook, time).await?;

@@ -193,6 +193,27 @@ fn a_request_without_room_in_time_is_asked_again_later() {
 }
 
 #[test]
+fn work_that_takes_too_long_is_not_called_too_many_requests() {
+    use crate::sys::worker::WorkError;
+
+    let webhook = webhook();
+    for (error, reason, message, is_retried) in [
+        (
+            WorkError::TimedOut,
+            "time-limit",
+            "there is no answer after 4s (`--time-limit`): the object takes longer\n",
+            false,
+        ),
+        (WorkError::NotDone, "busy", "too many requests at once\n", true),
+    ] {
+        let refusal = request::Refusal::from(error);
+        let answer = refusal.answer(&webhook);
+        assert_eq!((refusal.reason(), answer.status().as_u16(), answer.body().as_str()), (reason, 503, message));
+        assert_eq!(answer.headers().contains_key("retry-after"), is_retried, "{reason}");
+    }
+}
+
+#[test]
 fn a_body_that_is_larger_than_all_the_room_is_validated_alone() {
     let limits = WebhookLimits { time: Duration::from_secs(60), validated: 4 * UNIT, ..WebhookLimits::default() };
     let webhook = webhook_with(panics_at_some, limits);

@@ -2,17 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use globset::GlobBuilder;
 
-use super::mounted::{Mounted, Point, RenderMode, Rendering};
+use super::mounted::{FILE, Mounted, Point, RenderMode, Rendering};
 use super::pod::{Container, VolumeMount};
+use super::room::Room;
 
 /// Contents of volumes that containers fill, by the names of the volumes.
 pub type Filled<K> = BTreeMap<String, BTreeMap<PathBuf, (K, Option<Rendering>)>>;
 
 /// Keywords of a shell in front of a command (POSIX, XCU 2.4).
 const KEYWORDS: [&str; 7] = ["then", "do", "else", "exec", "{", "!", "set"];
+
+/// Programs whose last operand is the place of the others.
+const COPIERS: [&str; 4] = ["cp", "mv", "ln", "install"];
 
 /// Programs that change the files among their operands.
 const WRITERS: [&str; 11] = ["sed", "yq", "rm", "tee", "perl", "ed", "patch", "truncate", "dd", "gomplate", "confd"];
@@ -26,16 +31,33 @@ struct SimpleCommand {
     appends: bool,
 }
 
+impl SimpleCommand {
+    /// Returns the name of its program, without the directory.
+    fn program(&self) -> &str {
+        self.words.first().and_then(|word| word.rsplit('/').next()).unwrap_or_default()
+    }
+}
+
 /// Adds to `filled` what the commands of `container` copy into volumes that it shares with other containers, and returns the files
-/// that it sees after that.
+/// that it sees after that. Ends at the command for which `room` is too small.
 pub fn fill<K: Clone>(
     container: &Container,
     mut seen: Mounted<K>,
     shared: &BTreeSet<&str>,
     filled: &mut Filled<K>,
+    room: &mut Room,
 ) -> Mounted<K> {
     for command in commands(container) {
+        // Each operand of a copy is looked for among the files and mounts, and each copy among the mounts and mount points.
+        let among = if COPIERS.contains(&command.program()) { seen.files.len() + container.mounts.len() } else { 1 };
+        if !room.take(command.words.len().saturating_mul(among)) {
+            break;
+        }
         let copies = copied(&command, container, &seen);
+        let each = FILE + container.mounts.len() + seen.points.len();
+        if !room.take(copies.len().saturating_mul(each)) {
+            break;
+        }
         if copies.is_empty() {
             forget(&command, container, &mut seen, filled);
         }
@@ -56,7 +78,7 @@ pub fn fill<K: Clone>(
 
 /// Removes the files that a command names and may have changed.
 fn forget<K>(command: &SimpleCommand, container: &Container, seen: &mut Mounted<K>, filled: &mut Filled<K>) {
-    let program = command.words.first().and_then(|word| word.rsplit('/').next()).unwrap_or_default();
+    let program = command.program();
     let changed = command.words.iter().skip(1).filter(|_| WRITERS.contains(&program));
     for word in changed.chain(&command.output) {
         let path = Path::new(word);
@@ -86,9 +108,9 @@ fn copied<K: Clone>(
     container: &Container,
     seen: &Mounted<K>,
 ) -> Vec<(PathBuf, K, Option<Rendering>)> {
-    let Some((program, words)) = command.words.split_first() else { return Vec::new() };
-    match program.rsplit('/').next().unwrap_or_default() {
-        "cp" | "mv" | "ln" | "install" => {
+    let words = command.words.get(1..).unwrap_or_default();
+    match command.program() {
+        program if COPIERS.contains(&program) => {
             let operands: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();
             let Some((target, sources)) = operands.split_last() else { return Vec::new() };
             let copies = sources.iter().flat_map(|source| copy(source, target, sources.len() > 1, container, seen));
@@ -100,7 +122,7 @@ fn copied<K: Clone>(
             let from = source.and_then(|source| seen.files.get(Path::new(source)));
             let Some((key, target)) = from.zip(command.output.as_deref()) else { return Vec::new() };
             let listed = words.first().map(|list| variables_of(list));
-            let mode = listed.map_or(RenderMode::All, RenderMode::Listed);
+            let mode = listed.map_or(RenderMode::All, |names| RenderMode::Listed(Arc::new(names)));
             let rendering = (name == "envsubst").then(|| Rendering { container: container.name.clone(), mode });
             vec![(target.into(), key.clone(), rendering)]
         }
@@ -109,7 +131,7 @@ fn copied<K: Clone>(
 }
 
 /// Returns the names of the variables in the list for `envsubst`.
-fn variables_of(list: &str) -> Vec<String> {
+fn variables_of(list: &str) -> BTreeSet<String> {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     list.split(|c: char| !is_of_name(c)).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
@@ -198,7 +220,8 @@ mod tests {
         };
         let files = [("/in/a.conf".into(), "a"), ("/in/b.txt".into(), "b")].into();
         let mut filled = Filled::new();
-        fill(&container, Mounted { files, ..Mounted::default() }, &["out"].into(), &mut filled);
+        let seen = Mounted { files, ..Mounted::default() };
+        fill(&container, seen, &["out"].into(), &mut filled, &mut Room::of(1_000));
         let found: BTreeMap<_, _> = filled.remove("out").unwrap_or_default();
         let found: Vec<_> = found.iter().map(|(path, (key, _))| (path.to_str().expect("it is UTF-8"), *key)).collect();
         assert_eq!(found, expected, "{script}");
@@ -213,6 +236,26 @@ mod tests {
         assert_filled("cp -r /in /out", &[("in/a.conf", "a"), ("in/b.txt", "b")]);
         assert_filled("cat /in/a.conf > /out/c.conf", &[("c.conf", "a")]);
         assert_filled("envsubst '$A' </in/a.conf >/out/c.conf", &[("c.conf", "a")]);
+    }
+
+    #[test]
+    fn copies_end_where_there_is_no_room() {
+        let script: String = (0..100).map(|n| format!("cp /in/a.conf /out/{n}\n")).collect();
+        let container = Container {
+            command: ["sh", "-c", &script].map(str::to_owned).to_vec(),
+            mounts: vec![mount("out", "/out")],
+            ..Container::default()
+        };
+        let copies = |room: &mut Room| {
+            let seen = Mounted { files: [("/in/a.conf".into(), "a")].into(), ..Mounted::default() };
+            fill(&container, seen, &["out"].into(), &mut Filled::new(), room).files.len() - 1
+        };
+        let mut room = Room::of(1 << 20);
+        assert_eq!(copies(&mut room), 100);
+        assert!(!room.is_exceeded());
+        let mut room = Room::of(1_000);
+        assert!((1..100).contains(&copies(&mut room)));
+        assert!(room.is_exceeded());
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod mounted;
 mod object;
 mod pod;
 mod repeated;
+mod room;
 mod snippet;
 mod stream;
 
@@ -19,6 +20,7 @@ pub use object::{
 };
 pub use pod::{Container, EnvValue, Pod, PodVolume, Projection};
 pub use repeated::{RepeatedKey, repeated_keys};
+pub use room::Room;
 pub use snippet::{Snippet, context_of_key};
 pub use stream::{ManifestDocument, ManifestDocuments, Unreadable, readable};
 

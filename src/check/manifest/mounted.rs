@@ -1,11 +1,15 @@
 //! Files that a container sees in its mounts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::copies::Filled;
-use super::pod::{Container, Pod, Projection, VolumeMount};
+use super::pod::{Container, Pod, PodVolume, Projection, VolumeMount};
+use super::room::Room;
+
+/// Steps that a file takes which a container sees; one that is only looked at takes one.
+pub(super) const FILE: usize = 10;
 
 /// Lookup of the entries of a ConfigMap or Secret by kind and name; `None` if it is not among the inputs.
 pub type Given<'g, K> = dyn Fn(&str, &str) -> Option<BTreeMap<Arc<str>, K>> + 'g;
@@ -38,7 +42,7 @@ pub enum RenderMode {
     /// Variables of the environment; other references stay.
     Defined,
     /// These; other references stay.
-    Listed(Vec<String>),
+    Listed(Arc<BTreeSet<String>>),
 }
 
 impl<K> Default for Mounted<K> {
@@ -57,17 +61,26 @@ pub struct Point {
 }
 
 impl<K: Clone> Mounted<K> {
-    /// Returns the files that `container` of `pod` sees, with those that other containers have copied into its volumes.
-    pub fn of(pod: &Pod, container: &Container, entries: &Given<'_, K>, filled: &Filled<K>) -> Self {
+    /// Returns the files that `container` of `pod` sees, with those that other containers have copied into its volumes, as far as
+    /// `room` permits.
+    pub fn of(pod: &Pod, container: &Container, entries: &Given<'_, K>, filled: &Filled<K>, room: &mut Room) -> Self {
         let mut mounts: Vec<&VolumeMount> = container.mounts.iter().filter(|mount| is_whole(&mount.path)).collect();
         // A mount covers those which contain it, whatever their order (runc sorts by the depth of the destination).
         mounts.sort_by_key(|mount| Path::new(&mount.path).components().count());
+        // Of several with one name the first.
+        let volumes: BTreeMap<&str, &PodVolume> =
+            pod.volumes.iter().rev().map(|volume| (volume.name.as_str(), volume)).collect();
         let mut mounted = Self::default();
         for mount in mounts {
-            let volume = pod.volumes.iter().find(|volume| volume.name == mount.volume);
-            let projections = volume.and_then(|volume| volume.projections.as_deref());
-            let (mut files, known) = projections.map_or((BTreeMap::new(), false), |all| project(all, entries));
-            let copied = filled.get(&mount.volume).into_iter().flatten();
+            let projections = volumes.get(mount.volume.as_str()).and_then(|volume| volume.projections.as_deref());
+            let copied = filled.get(&mount.volume);
+            // The mount points before it are looked at, as are the copies.
+            let looked_at = mounted.points.len() + copied.map_or(0, |files| files.len() * FILE);
+            if !room.take(looked_at) {
+                break;
+            }
+            let (mut files, known) = projections.map_or((BTreeMap::new(), false), |all| project(all, entries, room));
+            let copied = copied.into_iter().flatten();
             let rendered: BTreeMap<_, _> =
                 copied.clone().filter_map(|(path, (_, rendering))| Some((path.clone(), rendering.clone()?))).collect();
             files.extend(copied.map(|(path, (key, _))| (path.clone(), key.clone())));
@@ -115,10 +128,12 @@ impl<K: Clone> Mounted<K> {
 
     /// Lays another tree over this one: its mount points hide the files below them.
     pub fn lay_over(&mut self, other: Self) {
+        for point in &other.points {
+            remove_below(&mut self.files, &point.path);
+            remove_below(&mut self.rendered, &point.path);
+        }
         let hidden = |path: &Path| other.points.iter().any(|point| path.starts_with(&point.path));
-        self.files.retain(|path, _| !hidden(path));
         self.points.retain(|point| !hidden(&point.path));
-        self.rendered.retain(|path, _| !hidden(path));
         self.rendered.extend(other.rendered);
         self.files.extend(other.files);
         self.points.extend(other.points);
@@ -132,14 +147,30 @@ impl<K: Clone> Mounted<K> {
     }
 }
 
-/// Returns the files of a volume, and whether these are all.
-fn project<K: Clone>(projections: &[Projection], entries: &Given<'_, K>) -> (BTreeMap<PathBuf, K>, bool) {
+/// Removes what lies at a path and below it.
+fn remove_below<V>(all: &mut BTreeMap<PathBuf, V>, path: &Path) {
+    let below = all.range(path.to_owned()..).take_while(|(name, _)| name.starts_with(path));
+    for name in below.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+        all.remove(&name);
+    }
+}
+
+/// Returns the files of a volume as far as there is room for them, and whether these are all.
+fn project<K: Clone>(
+    projections: &[Projection],
+    entries: &Given<'_, K>,
+    room: &mut Room,
+) -> (BTreeMap<PathBuf, K>, bool) {
     let (mut files, mut known) = (BTreeMap::new(), true);
     for projection in projections {
         let Some(found) = entries(&projection.kind, &projection.name) else {
             known = false;
             continue;
         };
+        let count = projection.items.as_ref().map_or(found.len() * FILE, |items| found.len() + items.len() * FILE);
+        if !room.take(count) {
+            return (files, false);
+        }
         match &projection.items {
             None => files.extend(found.into_iter().map(|(key, entry)| (PathBuf::from(&*key), entry))),
             Some(items) => files.extend(items.iter().filter(|(_, path)| is_inside(path)).filter_map(|(key, path)| {

@@ -1,6 +1,6 @@
 //! Pod templates: volumes, containers and their mounts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use reload_gate_structured::yaml::Node;
 
 use super::mounted::Given;
 use super::object::{Annotated, Id, annotation, ignore};
+use super::room::Room;
 
 /// Pod, or template of pods.
 #[derive(Clone, Debug)]
@@ -122,36 +123,29 @@ pub struct VolumeMount {
 }
 
 impl Pod {
-    /// Returns the keys that its volumes select and that do not exist, so that the pod will not start.
-    pub fn lacks<K>(&self, entries: &Given<'_, K>) -> Vec<(&PodVolume, &Projection, &str)> {
+    /// Returns the keys that its volumes select and that do not exist, so that the pod will not start; as far as `room` permits.
+    pub fn lacks<K>(&self, entries: &Given<'_, K>, room: &mut Room) -> Vec<(&PodVolume, &Projection, &str)> {
         let mut lacking = Vec::new();
+        let mut sub_paths: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for mount in self.containers.iter().flat_map(|container| &container.mounts) {
+            if !mount.is_expression && !mount.sub_path.is_empty() {
+                sub_paths.entry(&mount.volume).or_default().push(&mount.sub_path);
+            }
+        }
         for volume in &self.volumes {
             for projection in volume.projections.iter().flatten().filter(|projection| !projection.optional) {
+                let of_volume = sub_paths.get(volume.name.as_str()).map_or(&[][..], Vec::as_slice);
                 let Some(found) = entries(&projection.kind, &projection.name) else { continue };
+                if !room.take(found.len() + projection.items.as_ref().map_or(0, Vec::len) + of_volume.len()) {
+                    return lacking;
+                }
                 let keys = projection.items.iter().flatten().map(|(key, _)| key.as_str());
                 lacking.extend(keys.filter(|key| !found.contains_key(*key)).map(|key| (volume, projection, key)));
-                lacking.extend(self.missing_sub_paths(volume, projection, &found));
+                let missing = missing_sub_paths(volume, projection, &found, of_volume);
+                lacking.extend(missing.into_iter().map(|path| (volume, projection, path)));
             }
         }
         lacking
-    }
-
-    /// Returns the sub-paths of mounts that a volume of one object does not have: the kubelet cannot make them in it.
-    fn missing_sub_paths<'p, K>(
-        &'p self,
-        volume: &'p PodVolume,
-        projection: &'p Projection,
-        found: &BTreeMap<Arc<str>, K>,
-    ) -> Vec<(&'p PodVolume, &'p Projection, &'p str)> {
-        let is_only = volume.projections.as_ref().is_some_and(|all| all.len() == 1);
-        let exists = |path: &Path| match &projection.items {
-            None => found.contains_key(&*path.to_string_lossy()),
-            Some(items) => items.iter().any(|(_, item)| Path::new(item).starts_with(path)),
-        };
-        let mounts = self.containers.iter().flat_map(|container| &container.mounts);
-        let of_volume = mounts.filter(|mount| is_only && mount.volume == volume.name && !mount.is_expression);
-        let paths = of_volume.map(|mount| mount.sub_path.as_str()).filter(|path| !path.is_empty());
-        paths.filter(|path| !exists(Path::new(path))).map(|path| (volume, projection, path)).collect()
     }
 
     /// Reads the pod template of an object; `None` if it has none.
@@ -182,6 +176,23 @@ impl Pod {
             line: node.line,
         })
     }
+}
+
+/// Returns those sub-paths of mounts of a volume that a volume of one object does not have: the kubelet cannot make them in it.
+fn missing_sub_paths<'p, K>(
+    volume: &PodVolume,
+    projection: &Projection,
+    found: &BTreeMap<Arc<str>, K>,
+    sub_paths: &[&'p str],
+) -> Vec<&'p str> {
+    let is_only = volume.projections.as_ref().is_some_and(|all| all.len() == 1);
+    let items = projection.items.as_ref();
+    let items: Option<BTreeSet<&Path>> = items.map(|all| all.iter().map(|(_, item)| Path::new(item)).collect());
+    let exists = |path: &Path| match &items {
+        None => found.contains_key(&*path.to_string_lossy()),
+        Some(items) => items.range(path..).next().is_some_and(|item| item.starts_with(path)),
+    };
+    sub_paths.iter().copied().filter(|path| is_only && !exists(Path::new(path))).collect()
 }
 
 /// Returns the node with the pod's metadata and spec: the object itself, its template, or (CronJob) the template of its template. Every

@@ -32,7 +32,7 @@ fn mounted(mounts: &str, volumes: &str) -> Mounted<String> {
         let known = matches!((kind, name), ("ConfigMap", "a" | "b") | ("Secret", "s"));
         known.then(|| ["one", "two"].map(|key| (key.into(), format!("{name}.{key}"))).into())
     };
-    Mounted::of(&pod, &pod.containers[0], &entries, &Filled::new())
+    Mounted::of(&pod, &pod.containers[0], &entries, &Filled::new(), &mut Room::of(1_000))
 }
 
 fn value<'n>(root: &'n yaml::Node, key: &str) -> Option<Result<Cow<'n, [u8]>, Box<reload_gate_contract::Finding>>> {

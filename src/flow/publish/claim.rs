@@ -1,17 +1,26 @@
-//! The claim of a gate to be the only one that writes its volumes: a lock on each directory. IO: locks.
+//! The claim of a gate to be the only one that writes its volumes: a lock on a file in each of them. IO: locks.
 //!
 //! flock(2) locks the inode, so gates in several containers of a node meet at a volume that they share. The kernel releases a lock when
-//! its holder ends, however it ends. A file system without locks on directories (flock(2), "NFS details") gives no such protection.
+//! its holder ends, however it ends. A file system without locks (flock(2), "NFS details") gives no such protection.
+//!
+//! A file that can be opened for reading can be locked, exclusively too. So the file has no permission to read: an application that has the volume
+//! read-only, as the gate's own user too, cannot open it. Earlier versions lock the directory in its place; both exclude each other where the
+//! process of the older one can be seen.
 
 use std::fs::File;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock, fstat, openat};
 use rustix::io::Errno;
 
 use super::shared::Shared;
 use super::{Publication, PublishError, Volume};
+use crate::sys::proc;
+use crate::sys::proc::locks::exclusive_holder;
 
-/// The locked directories, once all of them are locked. They are closed at an exec.
+/// Name of the file that is locked.
+pub(super) const LOCK: &str = "..lock";
+
+/// The locked files and directories, once all of them are locked. They are closed at an exec.
 pub(super) type Claim = Shared<Option<Vec<File>>>;
 
 impl Publication {
@@ -27,7 +36,7 @@ impl Publication {
         for volume in &self.volumes {
             // The next step in a volume that cannot be opened reports the reason.
             let Ok(directory) = File::open(&volume.path) else { return Ok(()) };
-            volume.lock(&directory)?;
+            locked.extend(volume.lock(&directory)?);
             locked.push(directory);
         }
         // One effect of a gate is in flight, so no other thread of it has set it.
@@ -37,11 +46,40 @@ impl Publication {
 }
 
 impl Volume {
-    fn lock(&self, directory: &File) -> Result<(), PublishError> {
-        match flock(directory, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => Err(PublishError::Taken(self.path.clone())),
+    /// Locks the volume, and returns the file of the lock, if there can be one.
+    fn lock(&self, directory: &File) -> Result<Option<File>, PublishError> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let Ok(file) = openat(directory, LOCK, flags, Mode::WUSR).map(File::from) else {
+            // Another user made it, or what has its name is no file.
+            return self.lock_exclusively(directory).map(|()| None);
+        };
+        // A kubelet gives the group of a volume the right to read each file (`fsGroup`).
+        let _ = fchmod(&file, Mode::WUSR);
+        self.lock_exclusively(&file)?;
+        // An older gate does not begin in a directory that is locked, and has one locked itself.
+        if flock(directory, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+            && let Some(pid) = holder(directory).filter(|pid| may_be_gate(*pid))
+        {
+            return Err(PublishError::Taken { volume: self.path.clone(), pid: Some(pid) });
+        }
+        Ok(Some(file))
+    }
+
+    fn lock_exclusively(&self, file: &File) -> Result<(), PublishError> {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => Err(PublishError::Taken { volume: self.path.clone(), pid: holder(file) }),
             // There are no locks, or they are forbidden.
             Ok(()) | Err(_) => Ok(()),
         }
     }
+}
+
+fn holder(file: &File) -> Option<i32> {
+    exclusive_holder(&fstat(file).ok()?)
+}
+
+/// Returns true if a process has rights with which it could stop this gate in other ways, too.
+fn may_be_gate(pid: i32) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    proc::credentials(pid).is_some_and(|of| of.uid == 0 || of.uid == own)
 }

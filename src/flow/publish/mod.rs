@@ -5,7 +5,7 @@
 //!
 //! Each generation is a directory that is named by the digest of what is in it, and two links are the whole state: `..data`
 //! leads to the live generation and `..good` to the last one that was proven. A generation that is not what its name says was
-//! torn (by a power loss, or by another program) and is never used. A publication is planned first and then performed step by
+//! torn (by a power loss, or by another program) and is never used. `..lock` is empty: the gate that may write has it locked. A publication is planned first and then performed step by
 //! step, each step so small that an end after it leaves the readable files of one generation and nothing else.
 
 mod claim;
@@ -79,8 +79,13 @@ pub enum PublishError {
     #[error("`{}` was not written by reload-gate, so it was left alone", .0.display())]
     Foreign(PathBuf),
     /// Another gate writes the volume.
-    #[error("another gate publishes in `{}`, so nothing was written", .0.display())]
-    Taken(PathBuf),
+    #[error("another gate publishes in `{}`{}, so nothing was written", volume.display(), process(*pid))]
+    Taken {
+        /// The volume.
+        volume: PathBuf,
+        /// The process of the other gate, if it is known.
+        pid: Option<i32>,
+    },
 }
 
 impl From<PublishError> for Finding {
@@ -98,7 +103,7 @@ impl PublishError {
                 "give `--publish` a volume of its own (an `emptyDir`), not the ConfigMap itself; or remove that file"
                     .into()
             }
-            Self::Taken(_) => "give each gate a volume of its own (`--publish`), or stop the other gate".into(),
+            Self::Taken { .. } => "give each gate a volume of its own (`--publish`), or stop the other gate".into(),
             Self::Reserved(_) => "give it another name; no key of a ConfigMap begins so".into(),
             Self::Unfit(_) => "give it a relative path of at most 48 names, without `.` and `..`".into(),
             Self::Lost => "correct the configuration; the live revision stays".into(),
@@ -116,6 +121,11 @@ impl PublishError {
             .into(),
         }
     }
+}
+
+/// Returns the part of a message that names a process.
+fn process(pid: Option<i32>) -> String {
+    pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
 }
 
 /// Volumes in which the sources of a gate are published: one volume for each source, in the same order.

@@ -1,5 +1,7 @@
 //! An end after any step leaves one generation to read, and the next beginning goes on from there.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -358,4 +360,39 @@ fn a_volume_has_one_publication_that_claims_it() {
     assert!(error.to_string().starts_with("another gate publishes in `"), "{error}");
     drop(first);
     second.claim().expect("it is free again");
+}
+
+#[test]
+fn a_lock_that_needs_no_write_access_prevents_no_publication() {
+    use rustix::fs::{FlockOperation, flock};
+
+    let directory = tempfile::tempdir().expect("there is room");
+    let volume = Volume::new(directory.path().to_path_buf(), VolumeLimits::default());
+    let publication = Publication::new(vec![volume], vec![PathBuf::new()]);
+    let reader = std::fs::File::open(directory.path()).expect("it is there");
+    flock(&reader, FlockOperation::NonBlockingLockShared).expect("it is free");
+    publication.claim().expect("a reader is no gate");
+    let mode = directory.path().join(claim::LOCK).symlink_metadata().expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o200, "no reader can open it");
+    assert!(publication.volumes[0].links().expect("it can be read").is_empty(), "it is no content");
+}
+
+#[test]
+fn an_older_gate_that_locks_the_directory_and_a_newer_one_exclude_each_other() {
+    use rustix::fs::{FlockOperation, flock};
+    use rustix::io::Errno;
+
+    let directory = tempfile::tempdir().expect("there is room");
+    let volume = Volume::new(directory.path().to_path_buf(), VolumeLimits::default());
+    let publication = Publication::new(vec![volume], vec![PathBuf::new()]);
+    let older = std::fs::File::open(directory.path()).expect("it is there");
+    flock(&older, FlockOperation::NonBlockingLockExclusive).expect("it is free");
+    let stat = rustix::fs::fstat(&older).expect("it is open");
+    if crate::sys::proc::locks::exclusive_holder(&stat).is_some() {
+        let error = publication.claim().expect_err("it is taken").to_string();
+        assert!(error.ends_with(&format!("(process {}), so nothing was written", std::process::id())), "{error}");
+    }
+    flock(&older, FlockOperation::Unlock).expect("it is its own");
+    publication.claim().expect("it is free");
+    assert_eq!(flock(&older, FlockOperation::NonBlockingLockExclusive), Err(Errno::WOULDBLOCK));
 }

@@ -21,6 +21,7 @@ use std::io::{self, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::fs::MemfdFlags;
@@ -310,7 +311,25 @@ fn environment(pass: &[String]) -> Vec<(OsString, OsString)> {
 /// Returns the search path for programs: the gate's own, and behind it the `sbin` beside each `bin` of it. Debian leaves those out of the
 /// path of users who are not root, and has nginx, haproxy and others there.
 fn search_path() -> OsString {
-    with_system_programs(std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into()))
+    SEARCH_PATH
+        .get()
+        .cloned()
+        .unwrap_or_else(|| with_system_programs(std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into())))
+}
+
+/// Search path without the directories that were left out.
+static SEARCH_PATH: OnceLock<OsString> = OnceLock::new();
+
+/// Leaves the directories of the search path out for which `is_out` is true, for all commands from now on, and returns them.
+pub fn leave_out(is_out: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let path = search_path();
+    let (out, kept): (Vec<PathBuf>, Vec<PathBuf>) = std::env::split_paths(&path).partition(|path| is_out(path));
+    if !out.is_empty() {
+        let kept = std::env::join_paths(kept).ok().filter(|kept| !kept.is_empty());
+        // An empty path would be the current directory (execvp(3)).
+        let _ = SEARCH_PATH.set(kept.unwrap_or_else(|| DEFAULT_PATH.into()));
+    }
+    out
 }
 
 fn with_system_programs(path: OsString) -> OsString {

@@ -17,6 +17,7 @@ use rustix::thread::CapabilitySet;
 
 use super::shortage::unless_short;
 
+pub mod locks;
 mod newest;
 mod script;
 mod signals;

@@ -87,6 +87,35 @@ fn no_work_grows_faster_than_the_configuration() {
 }
 
 #[test]
+fn files_that_include_each_other_ever_more_often_end_early() {
+    let next = |n: usize| format!("include {n}.x; include {n}.x;\n");
+    let files = (0..60).map(|n| (format!("/etc/nginx/{n}.x"), next(n + 1)));
+    let last = ("/etc/nginx/60.x".to_owned(), String::new());
+    let main = ("/etc/nginx/nginx.conf".to_owned(), format!("events {{}}\nhttp {{ {} }}\n", next(0)));
+    let files: MemoryFiles = files.chain([main, last]).map(|(name, text)| (name, text.into_bytes())).collect();
+    let options = Options { hygiene: true, ..Options::default() };
+    let judged = || check("/etc/nginx/nginx.conf", &files, &options);
+    let found = judged();
+    let ended = found.iter().find(|finding| finding.message.starts_with("too many files are included"));
+    let ended = ended.expect("it is reported");
+    assert_eq!(ended.cause, reload_gate_contract::Cause::Environment);
+    assert!(ended.help.is_some());
+    let count = allocation_counter::measure(|| drop(judged())).count_total;
+    assert!(count < 200_000, "{count} allocations");
+}
+
+#[test]
+fn a_snippet_in_each_server_is_judged() {
+    let main: String = (0..5_000)
+        .map(|n| format!("server {{ server_name s{n}.example.com; include common; include common; }}\n"))
+        .collect();
+    let text = format!("events {{}}\nhttp {{ server_names_hash_max_size 65536; {main} }}\n");
+    let common = "add_header A b;\n".repeat(100);
+    let files: MemoryFiles = [("/etc/nginx/nginx.conf", text), ("/etc/nginx/common", common)].into_iter().collect();
+    assert_eq!(check("/etc/nginx/nginx.conf", &files, &Options::default()), []);
+}
+
+#[test]
 fn what_is_kept_of_findings_is_bounded() {
     for kind in KINDS {
         let findings = work(kind, SMALL * TIMES).findings;

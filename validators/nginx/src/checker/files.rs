@@ -10,11 +10,12 @@ use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::values::{glob, numbers};
 
-/// Limit of included files, each time counted: it ends files that include each other ever more often.
-const INCLUDES: usize = 400_000;
+/// Limit of included files, each time counted: it ends files that include each other ever more often. A small configuration has the first
+/// number, and another include for every so many bytes of its files; no configuration has more than the last.
+const INCLUDES: (usize, usize, usize) = (10_000, 4, 400_000);
 
-/// Limit of included bytes, each time counted.
-const INCLUDED: usize = 512 << 20;
+/// Limit of included bytes, each time counted: those of a small configuration, those for each byte of its files, and the most of any.
+const INCLUDED: (usize, usize, usize) = (8 << 20, 256, 512 << 20);
 
 impl<'s> Checker<'s> {
     /// The directive `include`: `ngx_conf_include()`.
@@ -61,10 +62,14 @@ impl<'s> Checker<'s> {
         }
         self.includes += 1;
         self.included += self.sources.file(file).tree.text().len();
-        if self.includes > INCLUDES || self.included > INCLUDED || self.reading.len() >= DEPTH {
-            self.includes = INCLUDES;
+        let bytes = self.sources.bytes();
+        let includes = INCLUDES.2.min(INCLUDES.0 + bytes / INCLUDES.1);
+        let included = INCLUDED.2.min(INCLUDED.0.saturating_add(bytes.saturating_mul(INCLUDED.1)));
+        if self.includes > includes || self.included > included || self.reading.len() >= DEPTH {
+            self.includes = includes;
             let message = "too many files are included, or too often, so that they were not all judged";
-            return Err(Box::new(Problem::environment(codes::INCLUDE_CYCLE, message, directive.spot(1))));
+            let problem = Problem::environment(codes::INCLUDE_CYCLE, message, directive.spot(1));
+            return Err(Box::new(problem.help("include each file once in a block")));
         }
         self.file(file, reading);
         Ok(())

@@ -8,9 +8,13 @@ use crate::model::sources::Sources;
 use crate::syntax::tree::NodeKind;
 use crate::values::{glob, numbers};
 
-/// Limits of nested blocks and files, and of directives: files that include each other often end there.
+/// Limit of nested blocks and files.
 const DEPTH: usize = 128;
-const MOST: usize = 1_000_000;
+/// Limit of directives, each time counted, at which files that include each other often end: those of a small configuration, those for each
+/// byte of its files, and the most of any.
+const MOST: (usize, usize, usize) = (50_000, 16, 1_000_000);
+/// Directives as which an included file counts besides its own.
+const INCLUDED: usize = 7;
 
 /// The protocols that a block may belong to; none outside of them.
 const PROTOCOLS: [&[u8]; 4] = [b"", b"http", b"stream", b"mail"];
@@ -132,7 +136,8 @@ impl<'s> Scopes<'s> {
         let mut scopes = Self { all: vec![root], sources, complete: true, protocols: vec![0] };
         if let Ok(file) = sources.first(main) {
             let (files, pending, patterns) = (vec![], vec![], HashMap::new());
-            let mut expansion = Expansion { sources, scopes: &mut scopes, files, count: 0, pending, patterns };
+            let most = MOST.2.min(MOST.0.saturating_add(sources.bytes().saturating_mul(MOST.1)));
+            let mut expansion = Expansion { sources, scopes: &mut scopes, files, count: 0, most, pending, patterns };
             expansion.file(file, 0, 0);
             expansion.close(0, 0);
         }
@@ -174,6 +179,8 @@ struct Expansion<'s, 'w> {
     /// The files that are being read.
     files: Vec<usize>,
     count: usize,
+    /// The most directives that are read, each time counted.
+    most: usize,
     /// The directives of the blocks that are being read, those of the innermost one last.
     pending: Vec<ScopedNode>,
     patterns: HashMap<&'s [u8], String>,
@@ -216,7 +223,7 @@ impl<'s> Expansion<'s, '_> {
     fn nodes(&mut self, file: usize, nodes: std::ops::Range<usize>, scope: usize, depth: usize) {
         let tree = &self.sources.file(file).tree;
         let mut at = nodes.start;
-        while at < nodes.end && self.count < MOST {
+        while at < nodes.end && self.count < self.most {
             let node = &tree.nodes()[at];
             self.count += 1;
             if let Some(directive) = Directive::new(file, tree, at) {
@@ -257,6 +264,7 @@ impl<'s> Expansion<'s, '_> {
             return;
         };
         for path in paths {
+            self.count += INCLUDED;
             match sources.at(&path) {
                 Ok(file) => self.file(file, scope, depth),
                 Err(_) => self.unknown(scope),

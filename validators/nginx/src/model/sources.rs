@@ -19,6 +19,8 @@ pub(crate) struct SourceFile<'f> {
 /// The files which a configuration is made of.
 pub(crate) struct Sources<'f> {
     files: Vec<SourceFile<'f>>,
+    /// Bytes of all files.
+    bytes: usize,
     by_path: HashMap<String, Result<usize, Absent>>,
     by_pattern: HashMap<String, Result<Vec<String>, Absent>>,
     directory: String,
@@ -37,6 +39,7 @@ impl<'f> Sources<'f> {
         let prefix = options.prefix.as_deref().map_or(&*directory, |prefix| prefix.trim_end_matches('/')).to_owned();
         let mut sources = Self {
             files: vec![],
+            bytes: 0,
             by_path: HashMap::new(),
             by_pattern: HashMap::new(),
             directory,
@@ -68,6 +71,11 @@ impl<'f> Sources<'f> {
 
     pub(crate) fn file(&self, at: usize) -> &SourceFile<'f> {
         &self.files[at]
+    }
+
+    /// The bytes of all files, each counted once.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The directives that come before the main file, if there are any.
@@ -134,6 +142,7 @@ impl<'f> Sources<'f> {
             return;
         }
         let read = files.read(path).map(|text| {
+            self.bytes += text.len();
             self.files.push(SourceFile { path: path.to_owned(), tree: parser::parse(text) });
             self.files.len() - 1
         });
