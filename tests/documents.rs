@@ -100,8 +100,9 @@ fn the_architecture_page_has_the_table_of_the_state_machine() {
 }
 
 /// The flags of other programs, which the pages speak of.
-const OTHERS: [&str; 27] = [
+const OTHERS: [&str; 28] = [
     "--auto-gomemlimit-ratio",
+    "--chdir",
     "--check",
     "--check-config",
     "--config-envsubst-file",
