@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(Heartbeat::of(own), Heartbeat::Unknown, "it has a name");
         std::fs::remove_file(&path).expect("it is ours");
         assert_eq!(Heartbeat::of(own), Heartbeat::Awaited);
-        file.set_permissions(Permissions::from_mode(1)).expect("it is ours");
+        file.set_permissions(Permissions::from_mode(0o1)).expect("it is ours");
         assert_eq!(Heartbeat::of(own), Heartbeat::Beats, "gunicorn 20");
         file.set_permissions(Permissions::from_mode(NEW)).expect("it is ours");
         assert_eq!(Heartbeat::of(own), Heartbeat::Awaited);

@@ -141,8 +141,7 @@ impl Loaded {
 
     /// The files that configure logging, by their names on the command line and in the configuration.
     fn log_files(&self, tree: &Tree, configuration: &[PathBuf]) -> BTreeSet<PathBuf> {
-        let mut paths: Vec<String> =
-            self.values(&LOG_OPTIONS, LOG_OPTIONS[0].len()).map(|value| value.to_owned()).collect();
+        let mut paths: Vec<String> = self.values(&LOG_OPTIONS, LOG_OPTIONS[0].len()).map(str::to_owned).collect();
         for text in configuration.iter().filter_map(|file| tree.get(file)) {
             let text = String::from_utf8_lossy(text);
             for setting in LOG_SETTING.iter().flat_map(|pattern| pattern.captures_iter(&text)) {
@@ -164,7 +163,7 @@ impl Loaded {
             let is_beginning = |name: &&str| word.len() >= shortest && name.starts_with(word);
             names.contains(&word) || names.iter().any(is_beginning)
         };
-        let of_lists = [&self.words, &self.further].into_iter().flat_map(move |words| {
+        [&self.words, &self.further].into_iter().flat_map(move |words| {
             words.iter().enumerate().filter_map(move |(index, word)| {
                 let short = names.iter().find(|name| name.len() == 2 && word.starts_with(**name) && word.len() > 2);
                 match word.split_once('=') {
@@ -173,8 +172,7 @@ impl Loaded {
                     _ => short.map(|name| &word[name.len()..]),
                 }
             })
-        });
-        of_lists
+        })
     }
 
     /// The Python files that have changed since the start of this process, if it reads Python.
