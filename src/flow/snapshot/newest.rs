@@ -94,9 +94,9 @@ impl KnownVolumes {
             return Some(Newest::Same);
         }
         let mut tree = Tree::new();
-        let mut room = Room { files: options.limits.files, bytes: options.limits.bytes };
+        let mut room = CopyRoom { files: options.limits.files, bytes: options.limits.bytes };
         if access == Access::AtOnce {
-            room = Room { files: room.files.min(FILES_AT_ONCE), bytes: room.bytes.min(BYTES_AT_ONCE) };
+            room = CopyRoom { files: room.files.min(FILES_AT_ONCE), bytes: room.bytes.min(BYTES_AT_ONCE) };
         }
         let mut volumes = self.volumes.clone();
         for (volume, link) in volumes.iter_mut().zip(&links) {
@@ -115,7 +115,7 @@ impl KnownVolumes {
     pub(super) fn rehearse(&self, options: &ReadOptions) -> Option<Snapshot> {
         let links = self.links()?;
         let mut tree = Tree::new();
-        let mut room = Room { files: REHEARSED_FILES, bytes: REHEARSED_BYTES };
+        let mut room = CopyRoom { files: REHEARSED_FILES, bytes: REHEARSED_BYTES };
         for volume in &self.volumes {
             volume.read(options, Access::AtOnce, &mut tree, &mut room)?;
         }
@@ -139,12 +139,12 @@ impl KnownVolumes {
 }
 
 /// The rest of what may be read.
-struct Room {
+struct CopyRoom {
     files: usize,
     bytes: u64,
 }
 
-impl Room {
+impl CopyRoom {
     fn take(&mut self, bytes: usize) -> Option<()> {
         self.files = self.files.checked_sub(1)?;
         self.bytes = self.bytes.checked_sub(bytes as u64)?;
@@ -154,7 +154,7 @@ impl Room {
 
 impl KnownVolume {
     /// Takes the files of a volume over from the tree before.
-    fn copy(&self, before: &Tree, tree: &mut Tree, room: &mut Room) -> Option<()> {
+    fn copy(&self, before: &Tree, tree: &mut Tree, room: &mut CopyRoom) -> Option<()> {
         for name in self.entries.iter().map(|entry| self.name.join(entry)) {
             if let Some(content) = before.get(&name) {
                 room.take(content.len())?;
@@ -165,7 +165,7 @@ impl KnownVolume {
     }
 
     /// Reads the generation of the link.
-    fn read(&self, options: &ReadOptions, access: Access, tree: &mut Tree, room: &mut Room) -> Option<()> {
+    fn read(&self, options: &ReadOptions, access: Access, tree: &mut Tree, room: &mut CopyRoom) -> Option<()> {
         let generation = self.open_generation(access)?;
         let found = entries(&generation).ok()?;
         let is_plain = found.iter().all(|entry| entry.kind == Some(EntryKind::File));

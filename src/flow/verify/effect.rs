@@ -118,20 +118,20 @@ impl Loaded {
     }
 
     /// The files of which no reload brings a change into effect.
-    fn kept(&self, tree: &Tree, configuration: &Configuration) -> [Kept; 3] {
+    fn kept(&self, tree: &Tree, configuration: &Configuration) -> [KeptFiles; 3] {
         let module = if configuration.is_module { configuration.files.as_slice() } else { &[] };
         [
-            Kept {
+            KeptFiles {
                 files: module.iter().cloned().collect(),
                 how: "is the module",
                 why: "gunicorn has imported it (`-c python:`), and a reload does not import a module again",
             },
-            Kept {
+            KeptFiles {
                 files: imports(tree, &configuration.files),
                 how: "imports",
                 why: "gunicorn's configuration imports it, and a reload does not import a module again",
             },
-            Kept {
+            KeptFiles {
                 files: self.log_files(tree, &configuration.files),
                 how: "sets up logging by",
                 why: "gunicorn reads the configuration of its logging (`logconfig`) only at its start",
@@ -217,7 +217,7 @@ struct Configuration {
 }
 
 /// Files of which no reload brings a change into effect.
-struct Kept {
+struct KeptFiles {
     files: BTreeSet<PathBuf>,
     /// Their use by the configuration.
     how: &'static str,
