@@ -13,8 +13,8 @@ const AFTERMATH: Duration = Duration::from_secs(3);
 pub(super) struct Aftermath {
     /// The content of the last reload and its time, until the process ends.
     reload: Option<(Digest, Instant)>,
-    /// The content whose reload has ended the application.
-    fatal: Option<Digest>,
+    /// The content whose reload has ended the application, and how often.
+    fatal: Option<(Digest, u32)>,
     /// The content that was not verified last, and the reason.
     unverified: Option<(Digest, String)>,
     trial: Option<Trial>,
@@ -55,14 +55,14 @@ impl Aftermath {
         Some(ReloadBeforeEnd { digest, after: now - at })
     }
 
-    /// Takes in that the application ended by the reload of `digest`.
-    pub(super) fn ended_by(&mut self, digest: Digest) {
-        self.fatal = Some(digest);
+    /// Counts an end of the application by the reload of `digest`.
+    pub(super) fn count_end(&mut self, digest: Digest) {
+        self.fatal = Some((digest, self.ends_by(digest).unwrap_or(0).saturating_add(1)));
     }
 
-    /// Returns `true` if the reload of `digest` has ended the application.
-    pub(super) fn was_ended_by(&self, digest: Digest) -> bool {
-        self.fatal == Some(digest)
+    /// Returns how often the reload of `digest` has ended the application, if it has.
+    pub(super) fn ends_by(&self, digest: Digest) -> Option<u32> {
+        self.fatal.filter(|(fatal, _)| *fatal == digest).map(|(_, ends)| ends)
     }
 
     /// Takes in that the reload of `digest` was not verified.

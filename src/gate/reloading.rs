@@ -153,9 +153,8 @@ impl Gate {
             }
             Proof::Missing { message, help, answer } => {
                 self.raise_unverified(now, digest, (message, help), effects);
-                if answer == ReloadAnswer::Ended && self.policy.publish {
+                if answer == ReloadAnswer::Deserted && self.policy.publish {
                     // Each try would end the service once more.
-                    self.aftermath.ended_by(digest);
                     self.retry = None;
                 }
                 self.restore(digest, effects);

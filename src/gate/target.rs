@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::aftermath::ReloadBeforeEnd;
+use super::incident::backoff;
 use super::{Activity, Effect, Gate, Loss};
 use crate::flow::process::TargetError;
 use crate::flow::tree::Digest;
 use crate::report::{Event, Kind, Level};
-use crate::sys::promise::WAITS_FOR_CHANGE;
 
 /// The pause before the first search for the successor of a process, and the longest pause.
 const FIRST_SEARCH: Duration = Duration::from_millis(50);
@@ -207,22 +207,26 @@ impl Gate {
         }
     }
 
-    /// Returns `true` if the reload of `digest` has ended the application, which reads the last-known-good revision at its next start.
-    fn is_fatal(&self, digest: Digest) -> bool {
+    /// Returns how often the reload of `digest` has ended the application, which reads the last-known-good revision at its next start.
+    fn fatal_ends(&self, digest: Digest) -> Option<u32> {
         let is_other = self.known_good.as_ref().is_some_and(|known_good| known_good.digest() != digest);
-        self.policy.publish && is_other && self.aftermath.was_ended_by(digest)
+        if self.policy.publish && is_other { self.aftermath.ends_by(digest) } else { None }
     }
 
-    /// Lets the new process run the last-known-good revision: the newest one has ended the last process, and would end each other one.
-    fn spare(&mut self, now: Instant, pid: i32, effects: &mut Vec<Effect>) {
+    /// Lets the new process run the last-known-good revision: the newest one has ended the last process, and is tried again after a while.
+    fn spare(&mut self, now: Instant, pid: i32, ends: u32, effects: &mut Vec<Effect>) {
         let Some(incident) = self.incident else { return };
         let message = "the last process ended after it was reloaded with this content; the new one runs the last-known-good revision";
         let event = Event::new(Kind::Unverified).about(incident.about).message(message);
-        let help =
-            format!("see its own log for the reason: it may be unable to run this configuration; {WAITS_FOR_CHANGE}");
-        self.raise(now, incident.about, Event { pid: Some(pid), ..event.help(Some(help)) }, effects);
-        self.retry = None;
+        let help = "see its own log for the reason: it may be unable to run this configuration";
+        self.raise(now, incident.about, Event { pid: Some(pid), ..event.help(Some(help.to_owned())) }, effects);
+        self.try_again(now, ends);
         self.reaffirm(effects);
+    }
+
+    /// Schedules the next try of a content that has ended the application so often: something else may have ended it.
+    fn try_again(&mut self, now: Instant, ends: u32) {
+        self.retry = backoff(Kind::Unverified, ends.saturating_sub(1)).map(|wait| now + wait);
     }
 
     /// The last reload of the target, which ends at `now`, if it may have ended by it, and no verification finds that out.
@@ -234,7 +238,7 @@ impl Gate {
             _ => self.incident.is_some_and(|incident| incident.kind == Kind::Unverified && incident.about == digest),
         };
         if is_verified || reload.is_suspect() {
-            self.aftermath.ended_by(digest);
+            self.aftermath.count_end(digest);
         }
         let is_live = self.known_good.as_ref().is_some_and(|known_good| known_good.digest() == digest);
         let is_quiet = self.may_begin() && self.stop_by.is_none() && self.incident.is_none();
@@ -314,8 +318,8 @@ impl Gate {
         // The new process is a new question, also for a content that the old one did not take, unless that has ended it.
         let of_process = [Kind::Unverified, Kind::TargetMissing, Kind::TargetRefused];
         let about = self.incident.filter(|incident| of_process.contains(&incident.kind)).map(|incident| incident.about);
-        if about.is_some_and(|about| self.is_fatal(about)) {
-            return self.spare(now, pid, effects);
+        if let Some(ends) = about.and_then(|about| self.fatal_ends(about)) {
+            return self.spare(now, pid, ends, effects);
         }
         match &mut self.incident {
             Some(incident) if of_process.contains(&incident.kind) => {
@@ -336,6 +340,11 @@ impl Gate {
         if let Some(lost) = self.target.lost.take_if(|lost| lost.loss == Loss::Ended && lost.pid != pid) {
             self.target.search = None;
             effects.push(Effect::Report(replaced(lost, pid, now)));
+            // It runs the last-known-good revision.
+            let about = self.incident.map(|incident| incident.about).filter(|_| self.restoring.is_some());
+            if let Some(ends) = about.and_then(|about| self.fatal_ends(about)) {
+                self.try_again(now, ends);
+            }
         }
     }
 

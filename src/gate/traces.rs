@@ -428,10 +428,10 @@ fn a_content_that_ends_the_application_is_not_for_the_next_process() {
     assert_eq!(world.live, Some(SimulatedContent::Good(0)));
     assert_eq!(reloads_of(&world, SimulatedContent::Fatal(0)), 1);
     world = supervised(world, 2 * 3600);
-    assert_eq!(reloads_of(&world, SimulatedContent::Fatal(0)), 1, "it is not tried again: {}", world.story());
+    assert_eq!(reloads_of(&world, SimulatedContent::Fatal(0)), 3, "two more tries: {}", world.story());
     world.happen(Fault::Request);
     world = supervised(world, 20);
-    assert_eq!(reloads_of(&world, SimulatedContent::Fatal(0)), 2, "a user may ask for it: {}", world.story());
+    assert_eq!(reloads_of(&world, SimulatedContent::Fatal(0)), 4, "a user may ask for it: {}", world.story());
     assert_eq!(world.live, Some(SimulatedContent::Good(0)), "{}", world.story());
     assert_eq!(world.broken, Vec::<String>::new());
 }

@@ -165,8 +165,10 @@ pub enum ReloadAnswer {
     Unknown,
     /// It refused the reload, and runs on as before; or there is no proof that it did not.
     Refused,
-    /// It ended, or has no worker left: it serves nothing.
+    /// It ended, by the reload or by something else.
     Ended,
+    /// Its workers died at once, and it has none left: it serves nothing.
+    Deserted,
 }
 
 /// The outcome of a verification.
@@ -282,6 +284,7 @@ impl Verification {
                 Ok((pid, message)) => return Proof::Proven { pid, message, after: since.elapsed() },
                 Err(Not::Ever(message)) => return missing(message, baseline, ReloadAnswer::Refused),
                 Err(Not::Ended(message)) => return missing(message, baseline, ReloadAnswer::Ended),
+                Err(Not::Deserted(message)) => return missing(message, baseline, ReloadAnswer::Deserted),
                 // An earlier complete probe says more than one that was cut short.
                 Err(Not::Cut(message)) => before = before.or(Some(message)),
                 Err(Not::Yet(message)) => (before, remedy) = (Some(message), None),
@@ -386,8 +389,10 @@ enum Not {
     Cut(String),
     /// There will be none.
     Ever(String),
-    /// There will be none, since the application serves nothing any more.
+    /// There will be none, since the application ended.
     Ended(String),
+    /// There will be none, since it has no worker left.
+    Deserted(String),
 }
 
 /// The time of one verification.
@@ -566,7 +571,7 @@ async fn nothing_serves(target: &Target) -> Result<(Option<i32>, String), Not> {
     if target.children().iter().any(serves) {
         return Err(Not::Yet(format!("pid {pid} started workers that died at once, and no other")));
     }
-    Err(Not::Ended(format!("pid {pid} started workers that died at once, and has none any more")))
+    Err(Not::Deserted(format!("pid {pid} started workers that died at once, and has none any more")))
 }
 
 /// Returns `true` for a master that runs on with all its workers if it refuses a reload, and otherwise replaces every one of them and tells
@@ -614,7 +619,7 @@ fn missing(message: String, baseline: &Baseline, answer: ReloadAnswer) -> Proof 
     let has_refused = baseline.refusal().is_some();
     let help = if has_refused {
         "correct what its error log names, and reload it again; it runs the configuration that it had before"
-    } else if answer == ReloadAnswer::Ended {
+    } else if matches!(answer, ReloadAnswer::Ended | ReloadAnswer::Deserted) {
         "it serves nothing now: see its own error log for the reason, and correct the configuration"
     } else {
         "the application refused the reload or is slow; see its own error log, and give it more time with \

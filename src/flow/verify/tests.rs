@@ -185,7 +185,7 @@ fn a_master_without_any_worker_left_disproves_at_once() {
     script.wake();
     let started = Instant::now();
     let proof = prove(&WORKERS, &dying, PATIENCE);
-    assert!(matches!(proof, Proof::Missing { answer: ReloadAnswer::Ended, .. }), "{proof:?}");
+    assert!(matches!(proof, Proof::Missing { answer: ReloadAnswer::Deserted, .. }), "{proof:?}");
     let pid = script.child.id();
     assert_eq!(not_proven(proof), format!("pid {pid} started workers that died at once, and has none any more"));
     assert!(started.elapsed() < PATIENCE);
