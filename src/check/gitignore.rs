@@ -41,7 +41,8 @@ impl HiddenFiles {
         Self { of_directory: Mutex::default(), top: top.map(Path::to_owned), exclude }
     }
 
-    /// Returns true for an absolute path that the patterns hide. Those of a directory are decided before those of the directories above.
+    /// Returns true for an absolute path that the patterns hide, or that begins with a dot and that no pattern shows. Those of a directory are
+    /// decided before those of the directories above.
     pub(super) fn hide(&self, path: &Path, is_directory: bool) -> bool {
         for directory in path.ancestors().skip(1) {
             match self.in_directory(directory).matched(path, is_directory) {
@@ -52,7 +53,10 @@ impl HiddenFiles {
                 break;
             }
         }
-        self.exclude.matched(path, is_directory).is_ignore()
+        match self.exclude.matched(path, is_directory) {
+            Match::None => path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")),
+            found => found.is_ignore(),
+        }
     }
 
     fn in_directory(&self, directory: &Path) -> Arc<Gitignore> {
@@ -101,7 +105,8 @@ mod tests {
         fs::create_dir_all(top.join("sub/deep")).expect("there is room");
         fs::create_dir_all(top.join(".git/info")).expect("there is room");
         fs::write(top.join(".git/info/exclude"), "*.swp\n").expect("there is room");
-        fs::write(top.join(".gitignore"), "\u{feff}*.log\n/top.conf\nbuild/\n").expect("there is room");
+        let text = "\u{feff}*.log\n/top.conf\nbuild/\n\\.*\n!\\.github\n";
+        fs::write(top.join(".gitignore"), text).expect("there is room");
         fs::write(top.join("sub/.gitignore"), "!keep.log\n*.swp.conf\n").expect("there is room");
         let hidden = HiddenFiles::of(Some(top));
         for (path, is_directory, expected) in [
@@ -114,6 +119,9 @@ mod tests {
             ("keep.log", false, true),
             ("sub/deep/a.swp.conf", false, true),
             ("sub/deep/a.swp", false, true),
+            (".env", false, true),
+            (".github", true, false),
+            (".github/a.yml", false, false),
             ("build", true, true),
             ("build", false, false),
         ] {

@@ -83,7 +83,7 @@ pub(super) fn visible(
                 && !(is_linked && leaving.note(entry.path(), repository.as_deref())))
     };
     let mut walk = unfiltered(root);
-    walk.follow_links(true).filter_entry(is_wanted);
+    walk.hidden(false).follow_links(true).filter_entry(is_wanted);
     walk.sort_by_file_name(OsStr::cmp).build()
 }
 
