@@ -203,6 +203,24 @@ fn a_scan_that_is_older_than_new_workers_tells_nothing_of_them() {
     assert_eq!(world.live, Some(running), "{}", world.story());
 }
 
+/// In this history another program reloads the application while the end of a rejection is being proven.
+#[test]
+fn new_workers_during_a_proof_are_asked_about_although_a_rejection_is_open() {
+    let ms = Duration::from_millis;
+    let (bad, good) = (SimulatedContent::Bad(0), SimulatedContent::Good(2));
+    let script = [
+        (ms(0), Fault::Write(bad)),
+        (ms(365), Fault::Write(good)),
+        (ms(464), Fault::Foreign),
+        (ms(15), Fault::WriteUnseen(bad)),
+        (ms(0), Fault::Foreign),
+        (ms(0), Fault::Write(good)),
+    ];
+    let latencies = [6, 0, 0, 0, 22, 49, 6, 240, 157].map(ms).to_vec();
+    let world = play(SimulatedWorld::new(SimulatedContent::Absent, latencies), &script);
+    assert_eq!(world.live, Some(good), "{}", world.story());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 

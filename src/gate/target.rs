@@ -181,7 +181,9 @@ impl Gate {
         }
         let is_undecided = |kind| matches!(kind, Kind::Rejected | Kind::Inconclusive);
         let is_open = self.incident.is_some_and(|incident| is_undecided(incident.kind));
-        if matches!(loss, Loss::Renewed { .. }) && self.running().is_none() && is_open {
+        // A reload that is being proven would be taken for their content.
+        let is_at_rest = matches!(self.activity, Activity::Idle | Activity::Scanning(_));
+        if matches!(loss, Loss::Renewed { .. }) && self.running().is_none() && is_open && is_at_rest {
             // gunicorn renews a worker after so many requests: that their content is unknown is reported once.
             return;
         }
