@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::world::{Fault, Noise, SimulatedContent, SimulatedWorld, TraceEntry, What, digest};
 use super::{Input, Loss};
 
+use crate::flow::verify::ReloadAnswer;
 use crate::report::Kind;
 
 const SHORT: Duration = Duration::from_millis(500);
@@ -460,6 +461,20 @@ fn a_content_is_tried_again_after_a_death_that_it_did_not_cause() {
     assert_eq!(world.count(Kind::Restored), 1, "{}", world.story());
     assert_eq!(world.live, Some(SimulatedContent::Good(1)), "{}", world.story());
     assert!(world.gate.is_live(), "{}", world.story());
+}
+
+#[test]
+fn a_content_that_left_no_worker_is_tried_again_only_when_a_user_asks() {
+    let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
+    world.pass(SHORT);
+    world.answer = ReloadAnswer::Deserted;
+    world.happen(Fault::Write(SimulatedContent::Untaken(0)));
+    world.pass(Duration::from_secs(2 * 3600));
+    assert_eq!(reloads_of(&world, SimulatedContent::Untaken(0)), 1, "{}", world.story());
+    assert_eq!((world.count(Kind::Restored), world.live), (1, Some(SimulatedContent::Good(0))), "{}", world.story());
+    world.happen(Fault::Request);
+    world.pass(SHORT);
+    assert_eq!(reloads_of(&world, SimulatedContent::Untaken(0)), 2, "{}", world.story());
 }
 
 fn on_trial(content: SimulatedContent) -> SimulatedWorld {

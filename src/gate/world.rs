@@ -98,6 +98,8 @@ pub(super) struct SimulatedWorld {
     pub(super) now: Instant,
     pub(super) content: SimulatedContent,
     pub(super) target: bool,
+    /// The answer to a reload that is not proven.
+    pub(super) answer: ReloadAnswer,
     /// The process, and its start.
     process: (i32, Instant),
     /// The process that the gate watches.
@@ -227,6 +229,7 @@ impl SimulatedWorld {
             now: start,
             content,
             target: true,
+            answer: ReloadAnswer::Unknown,
             process: (1, start),
             watched: None,
             renewed: None,
@@ -616,11 +619,7 @@ impl SimulatedWorld {
         // The application reads what is there when it gets to it, which may be newer than the content of the reload.
         let is_taken = !matches!(self.read(), Some(SimulatedContent::Untaken(_) | SimulatedContent::Fatal(_)));
         if !self.target || !is_taken {
-            return Proof::Missing {
-                message: "no new worker".into(),
-                help: "see the log".into(),
-                answer: ReloadAnswer::Unknown,
-            };
+            return Proof::Missing { message: "no new worker".into(), help: "see the log".into(), answer: self.answer };
         }
         Proof::Proven { pid: Some(8), message: "pid 8 is new".into(), after: Duration::from_millis(3) }
     }

@@ -171,6 +171,13 @@ fn is_worker(pid: i32) -> bool {
     proc::stat(pid).is_some_and(|stat| proc::is_mere_fork(&stat))
 }
 
+/// Returns `true` for a worker that takes no new requests, as its title says (nginx: `ngx_worker_process_cycle()` in
+/// `src/os/unix/ngx_process_cycle.c`).
+#[must_use]
+pub fn is_shutting_down(pid: i32) -> bool {
+    proc::title(pid).ends_with("is shutting down")
+}
+
 impl Selector {
     /// Finds the process.
     ///
@@ -356,14 +363,13 @@ impl Target {
         proc::children(self.pid())
     }
 
-    /// The number of its workers that are left of earlier reloads: they started before `last_reload`, or their title says that they
-    /// are shutting down (nginx: `ngx_worker_process_cycle()` in `src/os/unix/ngx_process_cycle.c`).
+    /// The number of its workers that are left of earlier reloads: they started before `last_reload`, or are shutting down.
     #[must_use]
     pub fn lingering(&self, last_reload: Option<Instant>) -> usize {
         let is_older = |child: &Identity| {
             last_reload.is_some_and(|reload| child.started_at().is_some_and(|start| start + TICK < reload))
         };
-        let is_ending = |child: &Identity| proc::title(child.pid).ends_with("is shutting down");
+        let is_ending = |child: &Identity| is_shutting_down(child.pid);
         self.children().iter().filter(|child| is_worker(child.pid) && (is_older(child) || is_ending(child))).count()
     }
 

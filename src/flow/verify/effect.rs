@@ -107,8 +107,8 @@ impl Loaded {
         if !self.is_gunicorn() {
             return None;
         }
-        let module = self.values(&CONFIG_OPTIONS, CONFIG_SHORTEST).find_map(|value| value.strip_prefix(MODULE));
-        match module {
+        let values = self.values(&CONFIG_OPTIONS, CONFIG_SHORTEST);
+        match values.iter().find_map(|value| value.strip_prefix(MODULE)) {
             Some(module) => {
                 let files = tree.keys().filter(|file| is_of_dotted(file, module)).cloned().collect();
                 Some(Configuration { files, is_module: true })
@@ -141,7 +141,7 @@ impl Loaded {
 
     /// The files that configure logging, by their names on the command line and in the configuration.
     fn log_files(&self, tree: &Tree, configuration: &[PathBuf]) -> BTreeSet<PathBuf> {
-        let mut paths: Vec<String> = self.values(&LOG_OPTIONS, LOG_OPTIONS[0].len()).map(str::to_owned).collect();
+        let mut paths = self.values(&LOG_OPTIONS, LOG_OPTIONS[0].len());
         for text in configuration.iter().filter_map(|file| tree.get(file)) {
             let text = String::from_utf8_lossy(text);
             for setting in LOG_SETTING.iter().flat_map(|pattern| pattern.captures_iter(&text)) {
@@ -158,21 +158,14 @@ impl Loaded {
 
     /// The values of an option on the command line and in the variable, by its names; of a long name the beginning is enough, from so many
     /// characters on (`argparse`).
-    fn values<'a>(&'a self, names: &'a [&'a str], shortest: usize) -> impl Iterator<Item = &'a str> {
-        let is_option = move |word: &str| {
-            let is_beginning = |name: &&str| word.len() >= shortest && name.starts_with(word);
-            names.contains(&word) || names.iter().any(is_beginning)
-        };
-        [&self.words, &self.further].into_iter().flat_map(move |words| {
-            words.iter().enumerate().filter_map(move |(index, word)| {
-                let short = names.iter().find(|name| name.len() == 2 && word.starts_with(**name) && word.len() > 2);
-                match word.split_once('=') {
-                    Some((option, value)) if is_option(option) => Some(value),
-                    _ if is_option(word) => words.get(index + 1).map(String::as_str),
-                    _ => short.map(|name| &word[name.len()..]),
-                }
-            })
-        })
+    fn values(&self, names: &[&str], shortest: usize) -> Vec<String> {
+        let beginnings =
+            |name: &&str| (shortest.min(name.len())..=name.len()).map(|end| name[..end].to_owned()).collect();
+        let names: Vec<String> = names.iter().flat_map(|name| -> Vec<String> { beginnings(name) }).collect();
+        // The first word is no option.
+        let further: Vec<String> = std::iter::once(String::new()).chain(self.further.iter().cloned()).collect();
+        let of = |words: &[String]| names.iter().flat_map(|name| proc::option_values(words, name)).collect::<Vec<_>>();
+        [of(&self.words), of(&further)].concat()
     }
 
     /// The Python files that have changed since the start of this process, if it reads Python.

@@ -4,12 +4,13 @@ mod bytecode;
 mod effect;
 mod logs;
 mod metrics;
+mod workers;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::flow::placeholders::{self, LivePaths, UnknownMain};
-use crate::flow::process::{Heartbeat, Selector, Signal, Target};
+use crate::flow::process::{Selector, Signal, Target};
 use crate::sys::exec::{self, Command, End, Finished};
 use crate::sys::http::Method;
 use crate::sys::proc::{self, Identity};
@@ -27,16 +28,6 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between two probes of workers: for so long, at least, the old ones live on beside the new. nginx gives them
 /// 100 ms (`ngx_master_process_cycle()` in `src/os/unix/ngx_process_cycle.c`).
 const WORKER_PAUSE: Duration = Duration::from_millis(5);
-/// The time that a new worker must live to count: one that cannot start dies at once, and takes gunicorn's master with it.
-const STEADY: Duration = Duration::from_millis(250);
-
-/// Programs that load an application after the start of a worker.
-const INTERPRETERS: [&str; 4] = ["python", "pypy", "ruby", "uwsgi"];
-/// A worker that has waited so often within [`STEADY`] serves requests.
-const SERVES: u64 = 5;
-/// The longest time for loading.
-const LONGEST_LOAD: Duration = Duration::from_secs(3);
-
 /// The pause between two probes after the time of a verification has passed, at first and at last.
 const LATE_PAUSE: Duration = Duration::from_millis(500);
 const LATEST_PAUSE: Duration = Duration::from_secs(10);
@@ -158,7 +149,7 @@ pub struct MetricsBefore {
     without: Option<String>,
 }
 
-/// What an application is known to have done about a reload without a proof.
+/// The answer of an application to a reload without a proof, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReloadAnswer {
     /// Nothing is known: the proof may come later.
@@ -321,7 +312,7 @@ impl Verification {
         let rest = deadline.saturating_duration_since(Instant::now()).max(FIRST_PAUSE);
         match self {
             Self::Nothing => Ok((None, String::new())),
-            Self::Workers => new_worker(baseline).await,
+            Self::Workers => workers::new_worker(baseline).await,
             Self::Url(server) => self.get(server, rest, deadline).await,
             Self::Metrics(proof) => metric(proof, baseline, rest, deadline).await,
             Self::Command(words) => {
@@ -490,129 +481,6 @@ async fn successor(baseline: &Baseline, selector: &Selector, patience: Patience)
         }
         clock.pause(LONGEST_PAUSE).await;
     }
-}
-
-async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
-    let Some(target) = baseline.target() else {
-        return Err(Not::Ever("the process was missing before the reload, so its workers are unknown".into()));
-    };
-    let master = target.identity();
-    let ended = || Err(Not::Ended(format!("pid {} exited after the reload request", master.pid)));
-    if !master.is_alive() {
-        return ended();
-    }
-    if let Some(refusal) = baseline.refusal() {
-        return Err(Not::Ever(format!("pid {} refused the reload: {refusal}", master.pid)));
-    }
-    let children = target.children();
-    let Some(worker) = new_one(&children, baseline) else {
-        // Those that died at once may have done so between two looks.
-        if replaces_all(master) && !children.iter().any(serves) && baseline.at.elapsed() > LONGEST_LOAD {
-            return nothing_serves(target).await;
-        }
-        return Err(Not::Yet(format!("pid {} started no new worker", master.pid)));
-    };
-    started(worker).await;
-    if !master.is_alive() {
-        return ended();
-    }
-    // A worker may also have taken the place of one that died just now.
-    if let Some(refusal) = baseline.refusal() {
-        return Err(Not::Ever(format!("pid {} refused the reload: {refusal}", master.pid)));
-    }
-    if !worker.is_alive() {
-        if !target.children().iter().any(serves) {
-            return nothing_serves(target).await;
-        }
-        return Err(Not::Yet(format!("pid {} started workers that died at once, and no other", master.pid)));
-    }
-    if lacks_heartbeat(worker, master) {
-        let message = format!("pid {} started pid {}, which did not load its application", master.pid, worker.pid);
-        return Err(Not::Yet(message));
-    }
-    let older = if replaces_all(master) { older_workers(baseline, target) } else { 0 };
-    if older > 0 {
-        let (pid, master) = (worker.pid, master.pid);
-        let message = format!(
-            "pid {pid} is a new worker of pid {master}, perhaps in place of one that died, and {older} of the older ones go on"
-        );
-        return Err(Not::Yet(message));
-    }
-    Ok((Some(worker.pid), describe_worker(worker, master, baseline)))
-}
-
-/// One of these workers that was not there before the reload; of gunicorn's, rather one that has loaded its application.
-fn new_one(children: &BTreeSet<Identity>, baseline: &Baseline) -> Option<Identity> {
-    let beats = |worker: &Identity| Heartbeat::of(worker.pid) == Heartbeat::Beats;
-    let mut new = children.difference(&baseline.children).copied();
-    new.clone().find(beats).or_else(|| new.next())
-}
-
-/// Returns `true` for a worker of gunicorn that has not loaded its application. One that could not has closed the file of its heartbeat when it
-/// ends, and the master has those of all its workers open (`Arbiter.spawn_worker()` in `gunicorn/arbiter.py`).
-fn lacks_heartbeat(worker: Identity, master: Identity) -> bool {
-    match Heartbeat::of(worker.pid) {
-        Heartbeat::Beats => false,
-        Heartbeat::Awaited => true,
-        Heartbeat::Unknown => Heartbeat::of(master.pid) != Heartbeat::Unknown,
-    }
-}
-
-/// Returns `false` for a worker that takes no new requests, as its title says (nginx: `ngx_worker_process_cycle()` in
-/// `src/os/unix/ngx_process_cycle.c`).
-fn serves(child: &Identity) -> bool {
-    child.is_alive() && !proc::title(child.pid).ends_with("is shutting down")
-}
-
-/// The answer about a master of which all workers died: it may be about to start others.
-async fn nothing_serves(target: &Target) -> Result<(Option<i32>, String), Not> {
-    tokio::time::sleep(STEADY).await;
-    let pid = target.pid();
-    if target.children().iter().any(serves) {
-        return Err(Not::Yet(format!("pid {pid} started workers that died at once, and no other")));
-    }
-    Err(Not::Deserted(format!("pid {pid} started workers that died at once, and has none any more")))
-}
-
-/// Returns `true` for a master that runs on with all its workers if it refuses a reload, and otherwise replaces every one of them and tells
-/// the old ones to quit: nginx (`ngx_master_process_cycle()`) and unicorn (`Unicorn::HttpServer#load_config!`).
-fn replaces_all(master: Identity) -> bool {
-    let title = proc::title(master.pid);
-    ["nginx: master", "unicorn master", "unicorn_rails master"].iter().any(|known| title.starts_with(known))
-}
-
-/// The number of workers that were there before the reload, and do not end.
-fn older_workers(baseline: &Baseline, target: &Target) -> usize {
-    let is_worker = |child: &&Identity| proc::title(child.pid).contains("worker") && serves(child);
-    target.children().intersection(&baseline.children).filter(is_worker).count()
-}
-
-/// Waits until a new worker has lived for a while. One of an interpreter has still to load its application, by which it may end: it computes
-/// meanwhile, and afterwards it waits for each request. It may also wait while it loads, for a database: a worker with a heartbeat is
-/// known better.
-async fn started(worker: Identity) {
-    let start = Instant::now();
-    let loads = proc::exe(worker.pid).and_then(|exe| exe.file_name().map(|name| name.to_string_lossy().into_owned()));
-    let loads = loads.is_some_and(|name| INTERPRETERS.iter().any(|interpreter| name.starts_with(interpreter)))
-        && Heartbeat::of(worker.pid) == Heartbeat::Unknown;
-    let ticks = || proc::stat(worker.pid).map_or(0, |stat| stat.utime + stat.stime);
-    loop {
-        let before = (ticks(), proc::waits(worker.pid));
-        tokio::time::sleep(STEADY).await;
-        let computes = ticks() > before.0 && proc::waits(worker.pid) < before.1.saturating_add(SERVES);
-        if !(loads && computes && worker.is_alive()) || start.elapsed() > LONGEST_LOAD {
-            return;
-        }
-    }
-}
-
-fn describe_worker(worker: Identity, master: Identity, baseline: &Baseline) -> String {
-    if baseline.is_newborn {
-        return format!("pid {} is a worker of pid {}", worker.pid, master.pid);
-    }
-    let age = worker.started_at().map_or(Duration::ZERO, |start| start.saturating_duration_since(baseline.at));
-    let age = humantime::format_duration(Duration::from_millis(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)));
-    format!("pid {} is a new worker of pid {}, started {age} after the reload", worker.pid, master.pid)
 }
 
 fn missing(message: String, baseline: &Baseline, answer: ReloadAnswer) -> Proof {

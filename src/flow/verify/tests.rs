@@ -147,7 +147,7 @@ fn a_new_worker_that_lives_is_proof() {
     let Proof::Proven { pid: Some(pid), message, after } = proof else { panic!("{proof:?}") };
     let expected = format!("pid {pid} is a new worker of pid {}, started ", master.child.id());
     assert!(message.starts_with(&expected), "{message}");
-    assert!(after >= STEADY, "it was probed again");
+    assert!(after >= workers::STEADY, "it was probed again");
     // It was there before this baseline.
     let message = not_proven(prove(&WORKERS, &master.baseline(), Duration::from_millis(50)));
     assert!(message.contains("started no new worker"), "{message}");

@@ -19,10 +19,12 @@ use super::shortage::unless_short;
 
 pub mod locks;
 mod newest;
+mod options;
 mod script;
 mod signals;
 
 pub use newest::{NewestProcess, have_ended};
+pub use options::option_values;
 pub use script::{is_interpreter, script};
 pub use signals::{SignalFiles, SignalState};
 

@@ -9,7 +9,7 @@ use procfs::process::Process;
 use reload_gate_contract::Finding;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
-use super::{ConfigLookup, NOT_READ, TargetRoot, ValidationContext, option_values};
+use super::{ConfigLookup, NOT_READ, TargetRoot, ValidationContext};
 use crate::sys::pattern::LazyRegex;
 use crate::sys::proc;
 
@@ -57,7 +57,8 @@ impl DirectoryChange {
 impl ReloadDirectory {
     /// The change that the command line asks for, or else the configuration.
     fn change(&self, words: &[String], further: &[String], text: &str) -> DirectoryChange {
-        let given = |words: &[String]| self.options.iter().flat_map(|option| option_values(words, option)).next_back();
+        let given =
+            |words: &[String]| self.options.iter().flat_map(|option| proc::option_values(words, option)).next_back();
         let settings =
             self.setting.as_ref().and_then(LazyRegex::get).and_then(|found| found.captures_iter(text).last());
         match (given(words).or_else(|| given(further)), settings) {

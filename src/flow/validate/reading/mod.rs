@@ -103,7 +103,7 @@ impl ConfigLookup {
     pub fn named(&self, words: &[String]) -> Vec<String> {
         let title = words.first().and_then(|title| first_group(self.title.as_ref(), title));
         let arguments = words.iter().skip(1).filter_map(|word| first_group(self.argument.as_ref(), word));
-        let values = self.options.iter().flat_map(|option| option_values(words, option));
+        let values = self.options.iter().flat_map(|option| proc::option_values(words, option));
         values.chain(title).chain(arguments).collect()
     }
 }
@@ -113,35 +113,12 @@ fn first_group(pattern: Option<&LazyRegex>, text: &str) -> Option<String> {
     Some(pattern.and_then(LazyRegex::get)?.captures(text)?.get(1)?.as_str().to_owned())
 }
 
-/// The values of an option: `-f FILE`, `-fFILE`, `--file FILE`, `--file=FILE`; and of `--`, all words behind it.
-fn option_values(words: &[String], option: &str) -> Vec<String> {
-    let mut values = Vec::new();
-    let mut rest = words.iter().skip(1);
-    while let Some(word) = rest.next() {
-        if word == "--" {
-            if option == "--" {
-                values.extend(rest.cloned());
-            }
-            break;
-        }
-        let Some(value) = word.strip_prefix(option) else { continue };
-        let is_short = option.len() == 2 && !option.starts_with("--");
-        match value.strip_prefix('=') {
-            _ if value.is_empty() => values.extend(rest.next().cloned()),
-            Some(value) => values.push(value.to_owned()),
-            None if is_short => values.push(value.to_owned()),
-            None => {}
-        }
-    }
-    values
-}
-
 /// Reads a text as a command line, a configuration and a program.
 #[cfg(any(test, fuzzing))]
 pub fn read_process(data: &[u8]) {
     let words = proc::words(data);
     for option in ["-c", "--config", "--"] {
-        let _ = (option_values(&words, option), super::command::options(&words, &[option.to_owned()]));
+        let _ = (proc::option_values(&words, option), super::command::options(&words, &[option.to_owned()]));
     }
     let _ = names(data).count();
     nginx::read_program(data);
@@ -369,26 +346,6 @@ pub(super) fn lost_options(place: &ExecutionPlace, words: &[String]) -> Option<F
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn words(line: &str) -> Vec<String> {
-        line.split(' ').map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn the_values_of_an_option_are_found_in_each_notation() {
-        let cases = [
-            ("app -f a.conf -x", "-f", vec!["a.conf"]),
-            ("app -fa.conf -f=b.conf", "-f", vec!["a.conf", "b.conf"]),
-            ("app --config.file=a.yml", "--config.file", vec!["a.yml"]),
-            ("app --config.file a.yml --config.files x", "--config.file", vec!["a.yml"]),
-            ("app -W -- a.cfg -f", "--", vec!["a.cfg", "-f"]),
-            ("app -W -- a.cfg -f b", "-f", vec![]),
-            ("app -f", "-f", vec![]),
-        ];
-        for (line, option, expected) in cases {
-            assert_eq!(option_values(&words(line), option), expected, "{line}");
-        }
-    }
 
     #[test]
     fn names_of_files_are_found_in_any_notation() {

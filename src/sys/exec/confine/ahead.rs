@@ -110,8 +110,12 @@ mod tests {
     use std::io::Write as _;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixStream;
+    use std::sync::{Mutex, PoisonError};
 
     use super::*;
+
+    /// The directory above those of the tests decides on their rules, too, so one test at a time changes it.
+    static ALONE: Mutex<()> = Mutex::new(());
 
     /// Rules that were made while `secret` was hidden in a directory of its own, and that directory.
     fn prepared(secret: &str) -> (tempfile::TempDir, PreparedRules) {
@@ -131,6 +135,7 @@ mod tests {
 
     #[test]
     fn rules_do_not_hold_after_a_change_of_what_they_name() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let (directory, rules) = prepared("a");
         fs::write(directory.path().join("new"), "new").expect("there is room");
         assert!(!rules.holds(), "a new file beside a hidden one has no rule");
@@ -148,6 +153,7 @@ mod tests {
 
     #[test]
     fn rules_do_not_hold_after_something_hidden_has_appeared() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let (directory, rules) = prepared("later/secret");
         fs::create_dir(directory.path().join("later")).expect("there is room");
         assert!(rules.holds(), "nothing that is hidden is there");
@@ -157,6 +163,7 @@ mod tests {
 
     #[test]
     fn rules_are_those_of_one_confinement() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let (_directory, rules) = prepared("a");
         let other = Confinement { strict: true, ..rules.confinement.clone() };
         assert!(rules.for_confinement(&other).is_none());
