@@ -190,17 +190,22 @@ fn a_process_on_probation_that_is_gone_holds_nothing_up() {
 fn a_scan_that_is_older_than_new_workers_tells_nothing_of_them() {
     let ms = Duration::from_millis;
     let (running, unseen) = (SimulatedContent::Good(2), SimulatedContent::Good(0));
-    let script = [
-        (ms(30_000), Fault::Write(running)),
-        (ms(1_034), Fault::Foreign),
-        (ms(8), Fault::Foreign),
-        (ms(0), Fault::WriteUnseen(unseen)),
-        (ms(0), Fault::Foreign),
-        (ms(217), Fault::Write(SimulatedContent::Absent)),
-        (ms(0), Fault::Write(running)),
-    ];
-    let world = play(SimulatedWorld::new(SimulatedContent::Absent, [ms(1)].to_vec()), &script);
-    assert_eq!(world.live, Some(running), "{}", world.story());
+    for (gap, last) in
+        [(217, Fault::Write(SimulatedContent::Absent)), (0, Fault::Write(running)), (0, Fault::WriteUnseen(running))]
+    {
+        let script = [
+            (ms(30_000), Fault::Write(running)),
+            (ms(1_034), Fault::Foreign),
+            (ms(8), Fault::Foreign),
+            (ms(0), Fault::WriteUnseen(unseen)),
+            (ms(0), Fault::Foreign),
+            (ms(gap), last),
+            (ms(0), Fault::WriteUnseen(running)),
+            (ms(40), Fault::Write(running)),
+        ];
+        let world = play(SimulatedWorld::new(SimulatedContent::Absent, [ms(1)].to_vec()), &script);
+        assert_eq!(world.live, Some(running), "{}", world.story());
+    }
 }
 
 /// In this history another program reloads the application while the end of a rejection is being proven.
