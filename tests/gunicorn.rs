@@ -463,6 +463,8 @@ fn a_worker_whose_master_was_killed_is_no_master() {
     let mut gate = releases.gate();
     let children = format!("/proc/{0}/task/{0}/children", gunicorn.pid());
     let master = std::fs::read_to_string(children).expect("the shell waits").trim().parse().expect("it is one");
+    let workers = || std::fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap_or_default();
+    eventually("the old worker has ended", || workers().split_whitespace().count() == 1);
     signal(master, rustix::process::Signal::KILL);
     let lost = gate.wait_for_any(&["target_missing", "target_replaced"]);
     assert_eq!(lost["event"], "target_missing", "{lost}");
@@ -478,14 +480,14 @@ fn a_worker_that_waits_while_it_loads_its_application_proves_nothing() {
     let mut gunicorn = Gunicorn::run(&application, &[], port, &[("gunicorn.conf.py", &config("one"))]);
     let watch = gunicorn.volume.path().to_str().expect("it is UTF-8").to_owned();
     let target = ["--app", "gunicorn", "--process", &gunicorn.name, "--watch", &watch];
-    let mut gate = Gate::run(&[&target[..], &["--validate", "true {config}", "--verify-timeout", "2s"]].concat());
+    let mut gate = Gate::run(&[&target[..], &["--validate", "true {config}", "--verify-timeout", "5s"]].concat());
     gate.wait_for("verified");
     let down = gunicorn.directory().join("down");
     std::fs::write(&down, "").expect("there is room");
     gunicorn.volume.write(&[("gunicorn.conf.py", &config("two"))]);
     let outcome = gate.wait_for_any(&["verified", "unverified"]);
     let message = outcome["message"].as_str().unwrap_or_default();
-    assert!(message.contains("which did not load its application within 2s"), "{outcome}");
+    assert!(message.contains("which did not load its application within 5s"), "{outcome}");
     std::fs::remove_file(&down).expect("it is ours");
     gate.wait_for("verified");
     eventually("gunicorn serves the new configuration", || gunicorn.serves("two"));

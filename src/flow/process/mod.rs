@@ -163,6 +163,10 @@ pub enum Disposition {
 /// The number of searches that find a process which ends meanwhile.
 const SEARCHES_AGAIN: usize = 3;
 
+/// The number of further looks at a process that blocks all signals, and the time between them.
+const LOOKS_AGAIN: usize = 20;
+const LOOK: Duration = Duration::from_millis(1);
+
 /// The resolution of start times.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -292,12 +296,27 @@ impl Target {
         Some(match () {
             // By SIGSTOP, or by a debugger: it takes no signal now.
             () if matches!(signals.state, b'T' | b't') => Disposition::Stopped,
-            () if signal.is_in(signals.caught | signals.blocked) => Disposition::Taken,
+            () if signal.is_in(signals.caught) || self.keeps_blocked(signal, signals) => Disposition::Taken,
             // Also if it is ignored otherwise, as under nohup(1): `sig_ignored()` in `kernel/signal.c`.
             () if self.signal_files()?.is_awaited(signal.number()) => Disposition::Taken,
             () if signal.is_in(signals.ignored) => Disposition::Ignored,
             () => Disposition::Default,
         })
+    }
+
+    /// Returns `true` for a signal that it has blocked to take it. The C library blocks all of them for the moment in which it makes a process
+    /// or a thread (`__libc_signal_block_all()` in glibc, vfork in dash), in which it does not sleep.
+    fn keeps_blocked(&self, signal: Signal, signals: SignalState) -> bool {
+        let mut seen = signals;
+        for _ in 0..LOOKS_AGAIN {
+            let is_moment = Signal::SEGV.is_in(seen.blocked) && seen.state != b'S';
+            if !signal.is_in(seen.blocked) || !is_moment {
+                break;
+            }
+            std::thread::sleep(LOOK);
+            seen = self.signals().unwrap_or(seen);
+        }
+        signal.is_in(seen.blocked)
     }
 
     fn signals(&self) -> Option<SignalState> {

@@ -19,6 +19,9 @@ pub struct UnknownSignal {
 }
 
 impl Signal {
+    /// The signal of an invalid access to memory, which no program waits for alone.
+    pub(super) const SEGV: Self = Self(Named::SIGSEGV);
+
     /// Its number on this machine.
     #[must_use]
     pub fn number(self) -> i32 {

@@ -456,6 +456,17 @@ fn a_signal_does_what_the_process_made_of_it() {
 }
 
 #[test]
+fn a_signal_that_is_blocked_for_a_moment_is_not_taken() {
+    // The shell blocks all signals whenever it starts a program.
+    let busy = Own::run(&["--default-signal", "sh", "-c", "echo; while :; do true; /bin/true; done"]);
+    let target = busy.target();
+    let taken = (0..2000).filter(|_| target.disposition(signal("USR1")) == Some(Disposition::Taken)).count();
+    assert_eq!(taken, 0);
+    let waiting = Own::run(&["--default-signal", "--block-signal", "sh", "-c", "echo; read wait"]);
+    assert_eq!(waiting.target().disposition(signal("USR1")), Some(Disposition::Taken));
+}
+
+#[test]
 fn a_signal_arrives_or_reports_that_the_process_has_ended() {
     let mut own = Own::run(&["--default-signal", "sh", "-c", "trap 'exit 3' HUP; echo; while :; do read wait; done"]);
     let target = own.target();
