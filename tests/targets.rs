@@ -61,6 +61,35 @@ fn two_families_of_one_name_are_refused_and_nobody_is_signalled() {
 }
 
 #[test]
+fn a_program_in_a_container_is_no_second_family_of_the_gates_host() {
+    needs!("python3", "unshare");
+    let as_user = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+    if !command("unshare").args(as_user).arg("true").status().is_ok_and(|status| status.success()) {
+        return skip("no namespace can be made here");
+    }
+    let directory = tempfile::tempdir().expect("there is room");
+    let (here, name) = (directory.path(), unique("box"));
+    let target = counting(here, &name, "");
+    eventually("it is ready", || is_ready(here, &name));
+    let watch = config(here, "one");
+    let mut gate = gate(&watch, &name, &[]);
+    gate.wait_for("reloaded");
+    let mut container = command("unshare");
+    container.args(as_user).arg(here.join(&name)).current_dir(here);
+    let container = Background::start(&mut container);
+    let named = || {
+        let of = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let children = format!("/proc/{0}/task/{0}/children", container.pid());
+        let children = std::fs::read_to_string(children).unwrap_or_default();
+        children.split_whitespace().any(|pid| pid.parse().is_ok_and(|pid| name.starts_with(of(pid).trim())))
+    };
+    eventually("the container runs", named);
+    std::fs::write(here.join("config/app.conf"), "two").expect("there is room");
+    let reloaded = gate.wait_for_any(&["reloaded", "target_refused"]);
+    assert_eq!((&reloaded["event"], &reloaded["pid"]), (&"reloaded".into(), &target.pid().into()), "{reloaded}");
+}
+
+#[test]
 fn a_target_without_a_handler_is_waited_for_and_not_killed() {
     needs!("python3");
     let directory = tempfile::tempdir().expect("there is room");

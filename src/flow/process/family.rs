@@ -37,6 +37,7 @@ pub(super) fn only_root(selector: &Selector) -> Result<Identity, TargetError> {
             masters.values().copied().filter(|stat| !masters.contains_key(&stat.ppid)).collect()
         }
     };
+    let chosen = nearest(chosen);
     match (chosen.as_slice(), roots.as_slice()) {
         ([one], _) => Ok(newest_successor(selector, Identity::from(*one), &matches)),
         (_, []) => Err(TargetError::Missing {
@@ -66,6 +67,16 @@ pub(super) fn only_root(selector: &Selector) -> Result<Identity, TargetError> {
                 help: "say which is meant with `--pid-file`, `--exe` or `--cmdline`".into(),
             })
         }
+    }
+}
+
+/// Of several families those that are in no container, if there are any: on a host the programs of its containers have the same names.
+fn nearest(families: Vec<&Stat>) -> Vec<&Stat> {
+    let is_near = |stat: &&Stat| !proc::is_in_container(stat.pid);
+    match families.as_slice() {
+        [] | [_] => families,
+        several if several.iter().any(is_near) => families.into_iter().filter(is_near).collect(),
+        _ => families,
     }
 }
 

@@ -272,6 +272,14 @@ pub fn shares_namespace(pid: i32, kind: &str) -> Option<bool> {
     Some(namespace("self")? == namespace(&pid.to_string())?)
 }
 
+/// Returns true for a process of a container that has a pid namespace below that of the calling process (`NSpid` in `proc_pid_status(5)`).
+#[must_use]
+pub fn is_in_container(pid: i32) -> bool {
+    let depth =
+        |process: procfs::ProcResult<Process>| Some(process.and_then(|process| process.status()).ok()?.nspid?.len());
+    depth(Process::new(pid)) > depth(Process::myself())
+}
+
 /// Returns true if a process is certainly in the same namespace of a kind as the calling process. Without the permission to look it may be in
 /// another one.
 ///
