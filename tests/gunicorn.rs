@@ -480,14 +480,14 @@ fn a_worker_that_waits_while_it_loads_its_application_proves_nothing() {
     let mut gunicorn = Gunicorn::run(&application, &[], port, &[("gunicorn.conf.py", &config("one"))]);
     let watch = gunicorn.volume.path().to_str().expect("it is UTF-8").to_owned();
     let target = ["--app", "gunicorn", "--process", &gunicorn.name, "--watch", &watch];
-    let mut gate = Gate::run(&[&target[..], &["--validate", "true {config}", "--verify-timeout", "5s"]].concat());
+    let mut gate = Gate::run(&[&target[..], &["--validate", "true {config}", "--verify-timeout", "2s"]].concat());
     gate.wait_for("verified");
     let down = gunicorn.directory().join("down");
     std::fs::write(&down, "").expect("there is room");
     gunicorn.volume.write(&[("gunicorn.conf.py", &config("two"))]);
     let outcome = gate.wait_for_any(&["verified", "unverified"]);
     let message = outcome["message"].as_str().unwrap_or_default();
-    assert!(message.contains("which did not load its application within 5s"), "{outcome}");
+    assert!(message.contains("which did not load its application"), "{outcome}");
     std::fs::remove_file(&down).expect("it is ours");
     gate.wait_for("verified");
     eventually("gunicorn serves the new configuration", || gunicorn.serves("two"));
