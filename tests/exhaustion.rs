@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::{
-    Gate, Listening, Nginx, Receiver, command, eventually, gate_command, needs, report_skipped, skip, unique,
+    Gate, Listening, Nginx, Receiver, command, eventually, gate_command, needs, python, report_skipped, skip, unique,
 };
 
 /// A control group of a test's own; removed when dropped.
@@ -224,6 +224,39 @@ fn a_gate_lives_while_clients_use_up_its_descriptors() {
     replace_at(&watch, "good at last");
     gate.wait_for("accepted");
     eventually("it listens again", answers);
+    assert_eq!(gate.stop(), 0);
+}
+
+#[test]
+fn what_runs_is_not_given_up_for_want_of_descriptors() {
+    needs!("python3");
+    let (directory, [watch, published, _]) = places();
+    let name = unique("few");
+    let program = "import signal\nsignal.signal(signal.SIGHUP, lambda *_: open('hup', 'w'))\nopen('ready', 'w')\nwhile True:\n    signal.pause()\n";
+    let _target = python(directory.path(), &name, program);
+    eventually("it is ready", || directory.path().join("ready").exists());
+    replace(&watch, "{}");
+    let [watching, publishing] = [&watch, &published].map(|path| path.to_str().expect("it is UTF-8"));
+    let target = ["--process", &name, "--signal", "HUP", "--watch", watching, "--publish", publishing];
+    let mut gate = Gate::run(&[&target[..], &["--poll", "200ms"]].concat());
+    gate.wait_for("reloaded");
+    // The last look at what has just been published.
+    gate.listen(Duration::from_secs(4));
+    let pid = rustix::process::Pid::from_raw(i32::try_from(gate.pid()).expect("it fits"));
+    let limit = |current| rustix::process::Rlimit { current: Some(current), maximum: Some(1024) };
+    let set =
+        |current| rustix::process::prlimit(pid, rustix::process::Resource::Nofile, limit(current)).expect("it is ours");
+    set(1);
+    let said = gate.listen(Duration::from_secs(3));
+    set(1024);
+    let wrong = ["target_missing", "target_replaced", "restored", "reloaded"];
+    assert!(!said.iter().any(|event| wrong.contains(&event.as_str())), "{}", gate.story());
+    replace(&watch, "[1]");
+    assert!(
+        gate.wait_for_any(&["reloaded", "restored", "target_missing", "target_replaced"])["event"] == "reloaded",
+        "{}",
+        gate.story()
+    );
     assert_eq!(gate.stop(), 0);
 }
 

@@ -21,7 +21,7 @@ pub(super) struct TargetWatch(Option<WatchedProcess>);
 
 #[derive(Debug)]
 struct WatchedProcess {
-    identity: Identity,
+    target: Target,
     /// Readable when it has ended; absent where no descriptor could be had, and then only a check finds out.
     end: Option<AsyncFd<OwnedFd>>,
     incarnation: Option<Incarnation>,
@@ -39,16 +39,15 @@ fn readable(end: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
 impl TargetWatch {
     /// Watches `target` from now on.
     pub(super) fn follow(&mut self, target: &Target) {
-        let identity = target.identity();
-        if let Some(watched) = self.0.as_mut().filter(|watched| watched.identity == identity) {
-            watched.incarnation = proc::incarnation(identity.pid);
+        let incarnation = proc::incarnation(target.pid());
+        if let Some(watched) = self.0.as_mut().filter(|watched| watched.target.identity() == target.identity()) {
+            watched.incarnation = incarnation;
             return;
         }
-        let end = target.end().ok().and_then(readable);
         self.0 = Some(WatchedProcess {
-            identity,
-            end,
-            incarnation: proc::incarnation(identity.pid),
+            target: target.clone(),
+            end: target.end().ok().and_then(readable),
+            incarnation,
             workers: BTreeSet::new(),
             is_steady: false,
         });
@@ -57,9 +56,10 @@ impl TargetWatch {
     /// Records the state of the process after a reload: a master that executes itself has done so by now.
     pub(super) fn settle(&mut self, by_workers: bool) {
         let Some(watched) = &mut self.0 else { return };
-        let pid = watched.identity.pid;
+        let pid = watched.target.pid();
         watched.incarnation = proc::incarnation(pid);
-        let children = if by_workers { proc::children(pid) } else { BTreeSet::new() };
+        let children =
+            if by_workers { proc::whole(|| proc::children(pid)).unwrap_or_default() } else { BTreeSet::new() };
         let is_of_nginx = |child: &&Identity| proc::title(child.pid).starts_with(NGINX_WORKER);
         // A helper, such as a program that takes logs, outlives every reload.
         let is_fork = |child: &&Identity| proc::stat(child.pid).is_some_and(|stat| proc::is_mere_fork(&stat));
@@ -76,7 +76,7 @@ impl TargetWatch {
     /// Waits until the process has ended; endless if there is none.
     pub(super) async fn ended(&self) -> i32 {
         match &self.0 {
-            Some(WatchedProcess { identity, end: Some(end), .. }) if end.readable().await.is_ok() => identity.pid,
+            Some(WatchedProcess { target, end: Some(end), .. }) if end.readable().await.is_ok() => target.pid(),
             _ => std::future::pending().await,
         }
     }
@@ -91,18 +91,19 @@ impl TargetWatch {
         self.0.as_ref()?;
         let found = targets.search().await;
         let watched = self.0.as_mut()?;
-        let pid = watched.identity.pid;
-        if !watched.identity.is_alive() {
+        let pid = watched.target.pid();
+        if watched.target.has_ended() {
             self.0 = None;
             return Some(Input::TargetLost { pid, loss: Loss::Ended });
         }
-        let now = proc::incarnation(pid);
-        if now != watched.incarnation {
-            watched.incarnation = now;
+        if let Some(now) = proc::incarnation(pid)
+            && watched.incarnation.replace(now.clone()).is_some_and(|before| before != now)
+        {
             return Some(Input::TargetLost { pid, loss: Loss::Executed });
         }
-        if !watched.workers.is_empty() {
-            let workers = proc::children(pid);
+        if !watched.workers.is_empty()
+            && let Ok(workers) = proc::whole(|| proc::children(pid))
+        {
             if !workers.is_empty() && workers.is_disjoint(&watched.workers) {
                 let since = workers.iter().filter_map(|worker| worker.started_at()).min();
                 let by_reload = watched.is_steady;
@@ -111,7 +112,7 @@ impl TargetWatch {
             }
         }
         let found = found.ok()?;
-        (found.identity() != watched.identity).then_some(Input::TargetLost { pid, loss: Loss::Superseded })
+        (found.identity() != watched.target.identity()).then_some(Input::TargetLost { pid, loss: Loss::Superseded })
     }
 
     /// Finds the process that is the target now, and watches it.

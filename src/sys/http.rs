@@ -97,13 +97,13 @@ const MARGIN: Duration = Duration::from_millis(200);
 /// # Errors
 /// When there is no answer within the time, in words without the credentials that the URL may hold; and when the authorities are no
 /// certificates.
-pub async fn exchange(request: HttpRequest) -> Result<HttpResponse, String> {
+pub async fn exchange(request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
     let timeout = request.timeout;
     // The request has a limit of its own, except for the look-up of the server's name.
     match worker::run(WorkKind::Requests, timeout + MARGIN, move || call(&request)).await {
         Ok(answer) => answer,
-        Err(WorkError::TimedOut) => Err(HttpFailure::timed_out(timeout).to_string()),
-        Err(error) => Err(error.to_string()),
+        Err(WorkError::TimedOut) => Err(HttpFailure::timed_out(timeout)),
+        Err(error) => Err(error.to_string().into()),
     }
 }
 
@@ -126,7 +126,7 @@ impl Resolver for SameThreadResolver {
     }
 }
 
-fn call(request: &HttpRequest) -> Result<HttpResponse, String> {
+fn call(request: &HttpRequest) -> Result<HttpResponse, HttpFailure> {
     // The settings name the server: a proxy of the environment is for other programs, and knows nothing of this cluster.
     let config = ureq::Agent::config_builder().timeout_global(Some(request.timeout)).proxy(None);
     let mut config = config.http_status_as_error(false).max_redirects(0).max_redirects_will_error(false);
@@ -168,7 +168,7 @@ fn named(request: &HttpRequest) -> Result<Option<NamedRequest>, String> {
 }
 
 /// Sends the request and follows the redirects of a GET.
-fn follow(agent: &ureq::Agent, request: &HttpRequest) -> Result<HttpResponse, String> {
+fn follow(agent: &ureq::Agent, request: &HttpRequest) -> Result<HttpResponse, HttpFailure> {
     let deadline = Instant::now() + request.timeout;
     let mut url = request.url.clone();
     for _ in 0..REDIRECTS {
@@ -186,10 +186,10 @@ fn follow(agent: &ureq::Agent, request: &HttpRequest) -> Result<HttpResponse, St
             }
         }
     }
-    Err("it redirects without end".into())
+    Err("it redirects without end".to_owned().into())
 }
 
-fn send_once(agent: &ureq::Agent, request: &HttpRequest, url: &str) -> Result<Response, String> {
+fn send_once(agent: &ureq::Agent, request: &HttpRequest, url: &str) -> Result<Response, HttpFailure> {
     let mut call = ureq::http::Request::builder().method(request.method.as_str()).uri(url);
     for (name, value) in &request.headers {
         call = call.header(name, value);
@@ -199,7 +199,7 @@ fn send_once(agent: &ureq::Agent, request: &HttpRequest, url: &str) -> Result<Re
     } else {
         agent.run(call.body(request.content.clone()).map_err(|error| error.to_string())?)
     };
-    answer.map_err(|error| HttpFailure::of(&error, request.timeout).to_string())
+    answer.map_err(|error| HttpFailure::of(&error, request.timeout))
 }
 
 /// The URL to which a response redirects, if that is of the same server.
@@ -222,29 +222,56 @@ const LOOKUP: &str = "failed to lookup address";
 
 /// Failure of an exchange, with the remedy where that is not plain.
 #[derive(Debug, thiserror::Error)]
-enum HttpFailure {
+pub enum HttpFailure {
+    /// There was no answer within this time.
     #[error("no answer within {0}")]
     TimedOut(humantime::FormattedDuration),
+    /// There is no server of that name.
     #[error("its name does not resolve")]
     Unresolved,
+    /// There is no server at that address.
     #[error("nothing listens there ({0})")]
     Refused(String),
+    /// The server broke the connection off.
     #[error("it closed the connection without an answer ({0})")]
     Closed(String),
+    /// The content of the answer has more than so many MiB.
+    #[error("the answer is longer than {0} MiB")]
+    TooLong(u64),
+    /// The server's certificate has an authority that is not known.
     #[error(
         "no authority that is known here has signed its certificate; name its own by a file (`--reload-ca-file`, alerts: \
          `--alert-ca-file`)"
     )]
     UnknownAuthority,
+    /// The server's certificate is not one for that address, or not valid now.
     #[error("its certificate is not valid for it: {0}")]
     Certificate(String),
+    /// The server does not speak TLS.
     #[error("it does not speak TLS: is the address one of `http://`?")]
     NoTls,
+    /// Any other failure, such as a want of descriptors here.
     #[error("{0}")]
     Other(String),
 }
 
+impl From<String> for HttpFailure {
+    fn from(message: String) -> Self {
+        Self::Other(message)
+    }
+}
+
 impl HttpFailure {
+    /// Returns true if the server at that address is another one than was expected, or none, and not one that fails at the moment.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        match self {
+            Self::Unresolved | Self::Refused(_) | Self::TooLong(_) => true,
+            Self::UnknownAuthority | Self::Certificate(_) | Self::NoTls => true,
+            Self::TimedOut(_) | Self::Closed(_) | Self::Other(_) => false,
+        }
+    }
+
     fn of(error: &ureq::Error, timeout: Duration) -> Self {
         match error {
             ureq::Error::Timeout(_) => Self::timed_out(timeout),
@@ -359,12 +386,12 @@ fn trusted() -> RootCerts {
 }
 
 /// The content of an answer, which must not be longer than `most`.
-fn content(answer: Response, most: u64) -> Result<Vec<u8>, String> {
+fn content(answer: Response, most: u64) -> Result<Vec<u8>, HttpFailure> {
     let mut content = Vec::new();
     let read = answer.into_body().into_reader().take(most + 1).read_to_end(&mut content);
     read.map_err(|error| format!("the answer broke off: {error}"))?;
     if content.len() as u64 > most {
-        return Err(format!("the answer is longer than {} MiB", most >> 20));
+        return Err(HttpFailure::TooLong(most >> 20));
     }
     Ok(content)
 }
@@ -419,7 +446,8 @@ mod tests {
 
     fn ask(method: Method, url: &str, timeout: Duration) -> Result<u16, String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
-        runtime.block_on(exchange(HttpRequest::new(method, url, timeout))).map(|answer| answer.status)
+        let answer = runtime.block_on(exchange(HttpRequest::new(method, url, timeout)));
+        answer.map(|answer| answer.status).map_err(|failure| failure.to_string())
     }
 
     #[test]

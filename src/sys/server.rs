@@ -106,13 +106,19 @@ pub struct Unread {
     pub message: String,
     /// The remedy, if the server wants other credentials.
     pub help: Option<String>,
-    /// The server failed: it answered with a status from 500 on (RFC 9110, section 15.6).
+    /// The server is there and failed (a status from 500 on is its own fault: RFC 9110, section 15.6), or it could not be asked.
     pub is_failure: bool,
 }
 
-impl From<String> for Unread {
-    fn from(message: String) -> Self {
-        Self { message, help: None, is_failure: false }
+impl Unread {
+    /// The reason why what is there is not what was expected.
+    #[must_use]
+    pub fn other(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None, is_failure: false }
+    }
+
+    fn failed(message: String) -> Self {
+        Self { message, help: None, is_failure: true }
     }
 }
 
@@ -134,7 +140,7 @@ impl Server {
     /// # Errors
     /// When a file cannot be read, or there is no answer within `timeout`; without credentials.
     pub async fn ask(&self, method: Method, timeout: Duration) -> Result<HttpResponse, String> {
-        self.exchange(method, None, timeout).await
+        self.exchange(method, None, timeout).await.map_err(|unread| unread.message)
     }
 
     /// Reads what is at the URL, of this size at most.
@@ -147,17 +153,18 @@ impl Server {
             let message = format!("it answered {}", answer.status);
             return Err(Unread { message, help: self.help(answer.status), is_failure: answer.status >= 500 });
         }
-        String::from_utf8(answer.content).map_err(|_| "the answer is no text".to_owned().into())
+        String::from_utf8(answer.content).map_err(|_| Unread::other("the answer is no text"))
     }
 
-    async fn exchange(&self, method: Method, most: Option<u64>, timeout: Duration) -> Result<HttpResponse, String> {
+    async fn exchange(&self, method: Method, most: Option<u64>, timeout: Duration) -> Result<HttpResponse, Unread> {
         let (access, url) = (self.access.clone(), self.url.clone());
         let read = worker::run(WorkKind::Files, timeout, move || access.request(method, url, timeout)).await;
-        let (request, secrets) = read.map_err(|error| format!("reading the credentials: {error}"))??;
+        let read = read.map_err(|error| Unread::failed(format!("reading the credentials: {error}")))?;
+        let (request, secrets) = read.map_err(Unread::failed)?;
         let hide = |text: String| if quotes(&text, &secrets) { "(it quotes a credential)".to_owned() } else { text };
         match http::exchange(HttpRequest { most_content: most, ..request }).await {
             Ok(answer) => Ok(HttpResponse { remark: answer.remark.map(hide), ..answer }),
-            Err(error) => Err(hide(error)),
+            Err(error) => Err(Unread { is_failure: !error.is_elsewhere(), ..Unread::failed(hide(error.to_string())) }),
         }
     }
 

@@ -13,6 +13,12 @@ pub fn is_shortage(error: &io::Error) -> bool {
     matches!(errno(error), Some(Errno::AGAIN | Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
+/// Returns true for an error that may be over without any event of the file system: a shortage, or one of a disk or a file server.
+#[must_use]
+pub fn may_pass(error: &io::Error) -> bool {
+    is_shortage(error) || matches!(errno(error), Some(Errno::IO | Errno::STALE | Errno::TIMEDOUT))
+}
+
 /// Returns the value of a result, or `None` for an error that is the system's answer to what was asked.
 ///
 /// # Errors

@@ -39,8 +39,7 @@ impl Heartbeat {
     /// The heartbeat of process `pid`.
     #[must_use]
     pub fn of(pid: i32) -> Self {
-        let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        let files = entries.map(|entry| entry.path()).filter(|path| is_heartbeat(path));
+        let files = proc::open_files(pid).filter(|path| is_heartbeat(path));
         // A release of gunicorn may leave those of its siblings open: all of them beat in the end.
         let beats: Vec<bool> = files.filter_map(|path| std::fs::metadata(path).ok()).map(|file| beats(&file)).collect();
         match () {

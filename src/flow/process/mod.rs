@@ -200,11 +200,22 @@ impl Selector {
     }
 
     fn find_now(&self) -> Result<Target, TargetError> {
-        let root = match &self.pid_file {
-            Some(path) => family::named_by(path, self)?,
-            None => family::only_root(self)?,
-        };
-        Target::open(root)
+        let root = proc::whole(|| match &self.pid_file {
+            Some(path) => family::named_by(path, self),
+            None => family::only_root(self),
+        });
+        Target::open(root.map_err(|error| self.not_looked_for(&error.to_string()))??)
+    }
+
+    /// The error of a search that has not seen all processes.
+    fn not_looked_for(&self, why: &str) -> TargetError {
+        TargetError::Refused {
+            pid: None,
+            message: format!("the search for {} has no result: {why}", self.describe()),
+            help: format!(
+                "raise the limits of this container or service (open files, processes, memory), or see whether `ps` ends in it; {SEARCHES}"
+            ),
+        }
     }
 }
 
@@ -305,18 +316,20 @@ impl Target {
     }
 
     /// Returns `true` for a signal that it has blocked to take it. The C library blocks all of them for the moment in which it makes a process
-    /// or a thread (`__libc_signal_block_all()` in glibc, vfork in dash), in which it does not sleep.
+    /// or a thread (`__libc_signal_block_all()` in glibc, vfork in dash), in which it does not sleep. A process that is never seen to sleep is
+    /// taken for one in that moment.
     fn keeps_blocked(&self, signal: Signal, signals: SignalState) -> bool {
         let mut seen = signals;
         for _ in 0..LOOKS_AGAIN {
             let is_moment = Signal::SEGV.is_in(seen.blocked) && seen.state != b'S';
             if !signal.is_in(seen.blocked) || !is_moment {
-                break;
+                return signal.is_in(seen.blocked);
             }
             std::thread::sleep(LOOK);
-            seen = self.signals().unwrap_or(seen);
+            let Some(now) = self.signals() else { return false };
+            seen = now;
         }
-        signal.is_in(seen.blocked)
+        false
     }
 
     fn signals(&self) -> Option<SignalState> {

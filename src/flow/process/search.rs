@@ -59,12 +59,7 @@ impl Selector {
     pub async fn search(&self) -> Result<Target, TargetError> {
         let selector = self.clone();
         let found = worker::run(WorkKind::Files, SEARCH, move || selector.find()).await;
-        found.unwrap_or_else(|error| Err(self.without_result(error)))
-    }
-
-    fn without_result(&self, error: worker::WorkError) -> TargetError {
-        let message = format!("the search for {} has no result: {error}", self.describe());
-        TargetError::Failed { message, help: "see whether `ps` ends in this container".into() }
+        found.unwrap_or_else(|error| Err(self.not_looked_for(&error.to_string())))
     }
 }
 
@@ -171,7 +166,7 @@ impl TargetSearches {
         let mut work = self.0.work();
         match work.result(SEARCH).await {
             Ok(search) => self.0.keep(search),
-            Err(error) => Err(self.0.selector.without_result(error)),
+            Err(error) => Err(self.0.selector.not_looked_for(&error.to_string())),
         }
     }
 

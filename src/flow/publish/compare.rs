@@ -35,52 +35,66 @@ impl Publication {
         *self.published.lock() = Some(PublishedState { generations, identities: None });
     }
 
-    /// Returns a description of the first difference between what lies published and what was published; `None` if there is none, or
-    /// if nothing was published by this process.
+    /// Returns a description of the first difference between what lies published and what was published; `None` if there is none, if nothing
+    /// was published by this process, or if the volumes cannot be read at this moment.
     #[must_use]
     pub fn difference(&self) -> Option<String> {
-        let state = self.published.lock().take()?;
-        let pairs = || self.volumes.iter().zip(&state.generations);
-        let difference = pairs().find_map(|(volume, generation)| volume.link_difference(generation));
-        let identities: Option<Vec<FileIdentity>> = pairs()
-            .map(|(volume, generation)| volume.identities(generation))
-            .collect::<Option<Vec<_>>>()
-            .map(|all| all.into_iter().flatten().collect());
-        let is_known = identities.is_some() && identities == state.identities;
-        let difference = difference.or_else(|| {
-            let changed = pairs().find(|(volume, generation)| !is_known && !volume.is_whole(generation));
-            changed.map(|(volume, _)| {
-                format!("the files in `{}` are not those that the gate wrote", volume.path.display())
-            })
-        });
-        let identities = if difference.is_none() { identities } else { None };
-        *self.published.lock() = Some(PublishedState { generations: state.generations, identities });
+        let mut published = self.published.lock();
+        let state = published.as_mut()?;
+        // What could not be compared is compared the next time.
+        let (difference, identities) = self.compared_with(state).ok()?;
+        state.identities = if difference.is_none() { identities } else { None };
         difference
+    }
+
+    /// Returns the first difference from `state`, and the identities of the files.
+    fn compared_with(
+        &self,
+        state: &PublishedState,
+    ) -> Result<(Option<String>, Option<Vec<FileIdentity>>), PublishError> {
+        let mut identities = Some(Vec::new());
+        for (volume, generation) in self.volumes.iter().zip(&state.generations) {
+            if let Some(difference) = volume.link_difference(generation)? {
+                return Ok((Some(difference), None));
+            }
+            let found = volume.identities(generation);
+            identities = identities.zip(found).map(|(all, found)| all.into_iter().chain(found).collect());
+        }
+        if identities.is_some() && identities == state.identities {
+            return Ok((None, identities));
+        }
+        for (volume, generation) in self.volumes.iter().zip(&state.generations) {
+            if volume.live()?.is_none_or(|(live, _)| live != *generation) {
+                let path = volume.path.display();
+                return Ok((Some(format!("the files in `{path}` are not those that the gate wrote")), None));
+            }
+        }
+        Ok((None, identities))
     }
 }
 
 impl Volume {
     /// Returns the difference of the links from those that lead to `generation`.
-    fn link_difference(&self, generation: &Generation) -> Option<String> {
+    fn link_difference(&self, generation: &Generation) -> Result<Option<String>, PublishError> {
         let live = self.path.join(LIVE);
-        match self.leads_to(LIVE) {
-            Ok(Some(found)) if found == *generation => {}
-            Ok(Some(found)) => return Some(format!("`{}` leads to `{}`", live.display(), found.name())),
-            Ok(None) => return Some(format!("`{}` is missing", live.display())),
-            Err(error) => return Some(error.to_string()),
+        let difference = match self.leads_to(LIVE) {
+            Ok(Some(found)) if found == *generation => None,
+            Ok(Some(found)) => Some(format!("`{}` leads to `{}`", live.display(), found.name())),
+            Ok(None) => Some(format!("`{}` is missing", live.display())),
+            Err(error) if error.may_pass() => return Err(error),
+            Err(error) => Some(error.to_string()),
+        };
+        if difference.is_some() {
+            return Ok(difference);
         }
         match self.plan_publish(generation) {
-            Ok(steps) if steps.is_empty() => None,
-            Ok(_) => Some(format!("names are missing in `{}`, or lead elsewhere", self.path.display())),
+            Ok(steps) if steps.is_empty() => Ok(None),
+            Ok(_) => Ok(Some(format!("names are missing in `{}`, or lead elsewhere", self.path.display()))),
+            Err(error) if error.may_pass() => Err(error),
             // The whole generation is missing.
-            Err(PublishError::System { .. }) => Some(format!("files are missing in `{}`", self.path.display())),
-            Err(error) => Some(error.to_string()),
+            Err(PublishError::System { .. }) => Ok(Some(format!("files are missing in `{}`", self.path.display()))),
+            Err(error) => Ok(Some(error.to_string())),
         }
-    }
-
-    /// Returns true if the contents of `generation` are those that its name says.
-    fn is_whole(&self, generation: &Generation) -> bool {
-        self.live().is_ok_and(|live| live.is_some_and(|(live, _)| live == *generation))
     }
 
     /// Returns the identity of each file of `generation`; `None` if it cannot be read.

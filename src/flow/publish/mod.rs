@@ -29,6 +29,7 @@ use shared::Shared;
 use step::VolumeStep;
 
 use crate::flow::tree::{Revision, Tree};
+use crate::sys::shortage::may_pass;
 
 pub use directory::VolumeLimits;
 
@@ -86,6 +87,13 @@ pub enum PublishError {
         /// The process of the other gate, if it is known.
         pid: Option<i32>,
     },
+}
+
+impl PublishError {
+    /// Returns true for an error that may be over at the next try.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::System { error, .. } if may_pass(error))
+    }
 }
 
 impl From<PublishError> for Finding {
@@ -398,7 +406,8 @@ impl Volume {
         let revision = Revision::of(tree);
         let present: BTreeSet<Generation> = self.entries()?.iter().filter_map(|name| Generation::of(name)).collect();
         let whole = |generation: &&Generation| {
-            generation.is_named_after(&revision) && self.read(generation).is_some_and(|found| found == *tree)
+            generation.is_named_after(&revision)
+                && self.read(generation).is_ok_and(|found| found.as_ref() == Some(tree))
         };
         if let Some(generation) = present.iter().find(whole) {
             return Ok((generation.clone(), self.plan_sweep(Some(generation))?));
@@ -516,7 +525,7 @@ impl Volume {
 impl Volume {
     fn intact(&self, link: &str) -> Result<Option<(Generation, Tree)>, PublishError> {
         let Some(generation) = self.leads_to(link)? else { return Ok(None) };
-        let tree = self.read(&generation).filter(|tree| generation.is_named_after(&Revision::of(tree)));
+        let tree = self.read(&generation)?.filter(|tree| generation.is_named_after(&Revision::of(tree)));
         Ok(tree.map(|tree| (generation, tree)))
     }
 
@@ -531,9 +540,15 @@ impl Volume {
         }
     }
 
-    /// Returns the files of a generation; `None` if it holds anything else, is larger than any that was written, or cannot be read.
-    fn read(&self, generation: &Generation) -> Option<Tree> {
-        self.directory().ok()?.open(Path::new(&generation.0)).ok()?.tree(self.limits).ok()
+    /// Returns the files of a generation; `None` if it is missing, holds anything else, or is larger than any that was written.
+    fn read(&self, generation: &Generation) -> Result<Option<Tree>, PublishError> {
+        let name = Path::new(&generation.0);
+        let read = self.directory()?.open(name).and_then(|directory| directory.tree(self.limits));
+        // What cannot be read now may be whole.
+        match read {
+            Err(error) if may_pass(&error) => Err(self.unread(name, error)),
+            read => Ok(read.ok()),
+        }
     }
 
     /// Returns the visible names which are the gate's own: links that lead to the same name through `..data`.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::flow::placeholders::{self, LivePaths, UnknownMain};
 use crate::flow::process::{Disposition, Signal, Target, TargetError, TargetSearches};
 use crate::flow::verify::{Baseline, Verification};
-use crate::sys::exec::{self, Command, End};
+use crate::sys::exec::{self, Command, End, NotStarted};
 use crate::sys::http::{HttpResponse, Method};
 use crate::sys::promise::{FOLLOWS, SEARCHES, TRIES, WAITS};
 use crate::sys::server::Server;
@@ -283,10 +283,19 @@ fn failed(message: String) -> TargetError {
     TargetError::Failed { message, help: format!("see the application's own log for the reason; {TRIES}") }
 }
 
+/// The error of a reload that did not begin: the application is as it was.
+fn not_requested(message: String) -> TargetError {
+    let help = format!("raise the limits of this container or service (processes, open files, memory); {TRIES}");
+    TargetError::Refused { pid: None, message, help }
+}
+
 async fn run(words: &[String], timeout: Duration) -> Result<String, TargetError> {
     let name = shell_words::join(words);
     let command = Command::here(words.iter().map(Into::into).collect(), timeout);
-    let finished = exec::run(&command).await.map_err(|error| failed(error.to_string()))?;
+    let finished = exec::run(&command).await.map_err(|error| match error {
+        NotStarted::Short { .. } => not_requested(error.to_string()),
+        error => failed(error.to_string()),
+    })?;
     match finished.end {
         End::Exited(0) => Ok(format!("ran `{name}`")),
         End::Exited(code) => Err(failed(format!("`{name}` exited with code {code}: {}", finished.output.trim()))),

@@ -20,13 +20,14 @@ pub(super) fn is_in_memory(file: &File) -> bool {
 
 impl Source {
     /// Returns true if the files may be those of a Secret. A kubelet mounts Secrets and projected volumes, which may hold some, in memory, and
-    /// ConfigMaps from disk; both have its layout. A single file in memory is one that is mounted with `subPath`.
+    /// ConfigMaps from disk; both have its layout. A single file in memory is one that is mounted with `subPath`. What cannot be looked at may
+    /// be one.
     #[must_use]
     pub fn is_secret(&self) -> bool {
         let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
-        let in_memory = rustix::fs::statfs(&path).is_ok_and(|statfs| statfs.f_type == TMPFS);
+        let Ok(statfs) = rustix::fs::statfs(&path) else { return true };
         let in_volume = || path.ancestors().any(|directory| directory.join(DATA).is_symlink());
-        in_memory && (path.is_file() || in_volume())
+        statfs.f_type == TMPFS && (path.is_file() || in_volume())
     }
 
     /// Returns true if the file of this name, in a tree of one source or of several, comes from this source.

@@ -162,7 +162,7 @@ impl ExpectedMetric {
         let Some(at) = newest(now) else { return Ok(None) };
         // Before the reload it had another value, which no clock has to tell.
         let is_new = match before {
-            Before::Scraped(before) => newest(before).is_none_or(|before| at > before),
+            Before::Scraped(before) => newest(before).is_none_or(|before| !same(at, before)),
             Before::Newborn => true,
             Before::Unknown => {
                 requested.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| at >= since.as_secs_f64())
@@ -208,7 +208,7 @@ impl MetricProof {
         let wanted: Vec<String> =
             self.expected.iter().flat_map(|metric| [Some(metric.name.clone()), metric.time()]).flatten().collect();
         let text = server.read(LONGEST_BODY, timeout).await;
-        let scrape = text.and_then(|text| Ok(Scrape::parse(&text, &wanted)?));
+        let scrape = text.and_then(|text| Scrape::parse(&text, &wanted).map_err(Unread::other));
         scrape.map_err(|error| Unread { message: format!("GET {}: {}", server.shown(), error.message), ..error })
     }
 
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_counts_with_a_newer_time_alone() {
+    fn a_success_counts_with_another_time_alone() {
         let proof = proof(&[&format!("{NAME}=1")]);
         let before = page("1", "1.7e+09");
         let said = |now: &Scrape, before: Option<&Scrape>| {
@@ -385,6 +385,7 @@ mod tests {
             said(&page("1", "1.700000101e+09"), Some(&before))
                 .is_ok_and(|evidence| evidence.ends_with("is of this reload"))
         );
+        assert!(said(&page("1", "1.6e+09"), Some(&before)).is_ok(), "the clock was set back meanwhile");
         assert_eq!(said(&page("0", "1.7e+09"), Some(&before)).unwrap_err(), format!("`{NAME}` is 0"));
         // Without a scrape before, the clock decides.
         assert!(said(&page("1", "1.700000099e+09"), None).is_err());

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::flow::placeholders::{self, LivePaths, UnknownMain};
 use crate::flow::process::{Selector, Signal, Target};
-use crate::sys::exec::{self, Command, End, Finished};
+use crate::sys::exec::{self, Command, End, Finished, NotStarted};
 use crate::sys::http::Method;
 use crate::sys::proc::{self, Identity};
 use crate::sys::server::{Server, Unread};
@@ -230,7 +230,11 @@ impl Verification {
     async fn scrape(&self, proof: &MetricProof, selector: &Selector) -> Result<Scrape, Unread> {
         let cmdline = selector.search().await.map(|target| proc::cmdline(target.pid())).unwrap_or_default();
         let scrape = proof.scrape(&cmdline, METRICS_TIMEOUT).await?;
-        if proof.is_shown(&scrape) { Ok(scrape) } else { Err(format!("there is no {}", proof.describe()).into()) }
+        if proof.is_shown(&scrape) {
+            Ok(scrape)
+        } else {
+            Err(Unread::other(format!("there is no {}", proof.describe())))
+        }
     }
 
     /// Probes until there is a proof or the time has passed. Returns the successor of the process too, if the process had to end.
@@ -327,6 +331,8 @@ impl Verification {
                     Ok(Finished { end: End::Killed(signal), .. }) => {
                         Err(Not::Yet(format!("`{name}` was killed by signal {signal}")))
                     }
+                    // What the gate lacks says nothing about the application.
+                    Err(error @ NotStarted::Short { .. }) => Err(Not::Yet(error.to_string())),
                     Err(error) => Err(Not::Ever(error.to_string())),
                 }
             }

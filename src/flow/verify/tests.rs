@@ -154,6 +154,45 @@ fn a_new_worker_that_lives_is_proof() {
 }
 
 #[test]
+fn an_older_worker_is_no_proof_where_those_before_could_not_be_counted() {
+    let mut master = Master::start("sleep 1000 & echo; read go; sleep 2000 & echo; read go; wait");
+    // Start times are cut to ticks.
+    let first = *master.baseline().children.first().expect("there is one");
+    while first.started_at().is_none_or(|start| start + Duration::from_millis(30) > Instant::now()) {
+        std::thread::yield_now();
+    }
+    let mut before = master.baseline();
+    before.children.clear();
+    let message = not_proven(prove(&WORKERS, &before, Duration::from_millis(100)));
+    assert!(message.contains("started no new worker"), "{message}");
+    master.wake();
+    let proof = prove(&WORKERS, &before, PATIENCE);
+    assert!(matches!(&proof, Proof::Proven { pid, .. } if *pid != Some(first.pid)), "{proof:?}");
+}
+
+/// The reason to ask for no proof by the metrics of a preset at this address.
+fn without_metrics(address: std::net::SocketAddr) -> Option<String> {
+    let server = format!("http://{address}/metrics").into();
+    let expected = vec!["x_config_last_reload_successful=1".parse().expect("it is one")];
+    let proof = MetricProof { server, expected, listen_option: None, is_guess: true };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+    runtime.block_on(Verification::Metrics(Box::new(proof)).metrics_before(&Selector::default())).without
+}
+
+#[test]
+fn the_metrics_of_a_preset_are_given_up_where_no_server_is_and_not_where_it_is_slow() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let address = listener.local_addr().expect("it is bound");
+    assert_eq!(without_metrics(address), None, "it did not answer in time");
+    drop(listener);
+    let without = without_metrics(address).expect("nothing listens");
+    assert!(
+        without.starts_with("there is no verification: ") && without.contains("nothing listens there"),
+        "{without}"
+    );
+}
+
+#[test]
 fn a_master_that_exits_disproves_at_once() {
     let mut master = Master::start("echo; read go; exit 1");
     let before = master.baseline();

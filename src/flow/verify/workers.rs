@@ -12,6 +12,8 @@ pub(super) const STEADY: Duration = Duration::from_millis(250);
 
 /// Programs that load an application after the start of a worker.
 const INTERPRETERS: [&str; 4] = ["python", "pypy", "ruby", "uwsgi"];
+/// The resolution of start times.
+const TICK: Duration = Duration::from_millis(10);
 /// A worker that has waited so often within [`STEADY`] serves requests.
 const SERVES: u64 = 5;
 /// The longest time for loading.
@@ -23,39 +25,29 @@ pub(super) async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, Stri
         return Err(Not::Ever("the process was missing before the reload, so its workers are unknown".into()));
     };
     let master = target.identity();
-    if !master.is_alive() {
-        return ended(master.pid);
-    }
-    if let Some(refusal) = baseline.refusal() {
-        return Err(Not::Ever(format!("pid {} refused the reload: {refusal}", master.pid)));
-    }
-    let children = target.children();
-    let Some(worker) = new_one(&children, baseline) else {
+    goes_on(target, baseline)?;
+    let Some(worker) = seen(target, || new_one(&target.children(), baseline))? else {
         // Those that died at once may have done so between two looks.
-        if replaces_all(master) && !children.iter().any(serves) && baseline.at.elapsed() > LONGEST_LOAD {
+        let serves_nothing = || replaces_all(master) && !target.children().iter().any(serves);
+        if baseline.at.elapsed() > LONGEST_LOAD && seen(target, serves_nothing)? {
             return nothing_serves(target).await;
         }
         return Err(Not::Yet(format!("pid {} started no new worker", master.pid)));
     };
     started(worker).await;
-    if !master.is_alive() {
-        return ended(master.pid);
-    }
     // A worker may also have taken the place of one that died just now.
-    if let Some(refusal) = baseline.refusal() {
-        return Err(Not::Ever(format!("pid {} refused the reload: {refusal}", master.pid)));
-    }
-    if !worker.is_alive() {
-        if !target.children().iter().any(serves) {
+    goes_on(target, baseline)?;
+    if !seen(target, || worker.is_alive())? {
+        if !seen(target, || target.children().iter().any(serves))? {
             return nothing_serves(target).await;
         }
         return Err(Not::Yet(format!("pid {} started workers that died at once, and no other", master.pid)));
     }
-    if lacks_heartbeat(worker, master) {
+    if seen(target, || lacks_heartbeat(worker, master))? {
         let message = format!("pid {} started pid {}, which did not load its application", master.pid, worker.pid);
         return Err(Not::Yet(message));
     }
-    let older = if replaces_all(master) { older_workers(baseline, target) } else { 0 };
+    let older = seen(target, || if replaces_all(master) { older_workers(baseline, target) } else { 0 })?;
     if older > 0 {
         let (pid, master) = (worker.pid, master.pid);
         let message = format!(
@@ -66,14 +58,37 @@ pub(super) async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, Stri
     Ok((Some(worker.pid), describe_worker(worker, master, baseline)))
 }
 
-fn ended(pid: i32) -> Result<(Option<i32>, String), Not> {
-    Err(Not::Ended(format!("pid {pid} exited after the reload request")))
+/// Checks that the master has neither ended nor refused the reload.
+fn goes_on(target: &Target, baseline: &Baseline) -> Result<(), Not> {
+    let pid = target.pid();
+    if target.has_ended() {
+        return Err(ended(pid));
+    }
+    match baseline.refusal() {
+        Some(refusal) => Err(Not::Ever(format!("pid {pid} refused the reload: {refusal}"))),
+        None => Ok(()),
+    }
+}
+
+fn ended(pid: i32) -> Not {
+    Not::Ended(format!("pid {pid} exited after the reload request"))
+}
+
+/// Takes a look at processes. What was not seen for want of descriptors or memory proves nothing.
+fn seen<T>(target: &Target, look: impl FnOnce() -> T) -> Result<T, Not> {
+    let short = |error| {
+        Not::Yet(format!("the workers of pid {} could not be looked at ({error}), so there is no proof", target.pid()))
+    };
+    proc::whole(look).map_err(short)
 }
 
 /// One of these workers that was not there before the reload; of gunicorn's, rather one that has loaded its application.
 fn new_one(children: &BTreeSet<Identity>, baseline: &Baseline) -> Option<Identity> {
     let beats = |worker: &Identity| Heartbeat::of(worker.pid) == Heartbeat::Beats;
-    let mut new = children.difference(&baseline.children).copied();
+    // Where those before could not be counted, their age tells them.
+    let is_younger = |worker: &Identity| worker.started_at().is_some_and(|start| start + TICK >= baseline.at);
+    let mut new =
+        children.difference(&baseline.children).copied().filter(|worker| baseline.is_newborn || is_younger(worker));
     new.clone().find(beats).or_else(|| new.next())
 }
 
@@ -96,10 +111,10 @@ fn serves(child: &Identity) -> bool {
 async fn nothing_serves(target: &Target) -> Result<(Option<i32>, String), Not> {
     tokio::time::sleep(STEADY).await;
     let pid = target.pid();
-    if !target.identity().is_alive() {
-        return ended(pid);
+    if target.has_ended() {
+        return Err(ended(pid));
     }
-    if target.children().iter().any(serves) {
+    if seen(target, || target.children().iter().any(serves))? {
         return Err(Not::Yet(format!("pid {pid} started workers that died at once, and no other")));
     }
     Err(Not::Deserted(format!("pid {pid} started workers that died at once, and has none any more")))

@@ -21,6 +21,8 @@ use crate::sys::worker::{self, WorkKind};
 const NAME: &str = "kubernetes";
 /// The time limit for reading the token, which only keeps it out of a message.
 const READING: Duration = Duration::from_secs(1);
+/// The message in the place of one that may repeat the token.
+const UNREAD_TOKEN: &str = "the answer is not shown: it may repeat the token, which cannot be read to remove it";
 
 /// The API server and the identity of the pod.
 #[derive(Clone, Debug)]
@@ -203,12 +205,14 @@ impl Cluster {
         }
     }
 
-    /// Removes the token from a message: a proxy may repeat the headers of a request in its answer.
+    /// Removes the token from a message, or the message where the token is unknown: a proxy may repeat the headers of a request in its answer.
     async fn without_token(&self, error: RequestError) -> RequestError {
         let Some(file) = self.access.token_file() else { return error };
         match worker::run(WorkKind::Files, READING, move || std::fs::read(file)).await {
             Ok(Ok(token)) => error.with_message(|message| Redactor::new([token.trim_ascii()]).text(message)),
-            _ => error,
+            // Then none was sent.
+            Ok(Err(missing)) if missing.kind() == std::io::ErrorKind::NotFound => error,
+            _ => error.with_message(|_| UNREAD_TOKEN.to_owned()),
         }
     }
 }

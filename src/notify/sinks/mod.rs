@@ -193,7 +193,7 @@ impl Endpoint {
                 let remark = answer.remark.map_or_else(String::new, |remark| format!(": {remark}"));
                 format!("it answered {}{remark}", answer.status)
             }
-            Err(error) => error,
+            Err(error) => error.to_string(),
         };
         Err(Redactor::new(secrets.iter().map(String::as_bytes)).text(&failure))
     }

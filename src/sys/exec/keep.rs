@@ -7,6 +7,7 @@
 //! It is the gate's binary, started before it is needed ([`super::keeper`]). The process that will become the command is forked at once,
 //! takes all steps that do not depend on the words of the command ([`super::ahead`]), and waits for the message with the command.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -146,10 +147,17 @@ fn end_with(channel: &OwnedFd) {
 
 /// Ends what the command has left. As all of it descends from this process, there is nothing if this has no child.
 fn end_descendants() {
-    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-    if !matches!(wait(WaitOptions::NOHANG), Err(Errno::CHILD)) {
-        kill_descendants();
+    let deadline = Instant::now() + CLEANUP;
+    while has_child() && Instant::now() <= deadline {
+        kill(&proc::descendants(proc::own()));
+        thread::yield_now();
     }
+}
+
+/// Returns true if a child is left, and takes in those that have ended.
+fn has_child() -> bool {
+    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+    !matches!(wait(WaitOptions::NOHANG), Err(Errno::CHILD))
 }
 
 /// Kills all descendants, those that they start meanwhile included.
@@ -157,13 +165,17 @@ fn kill_descendants() {
     let deadline = Instant::now() + CLEANUP;
     loop {
         let descendants = proc::descendants(proc::own());
-        for pid in descendants.iter().copied().filter_map(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::KILL);
-        }
+        kill(&descendants);
         if descendants.is_empty() || Instant::now() > deadline {
             return;
         }
         thread::yield_now();
+    }
+}
+
+fn kill(processes: &BTreeSet<i32>) {
+    for pid in processes.iter().copied().filter_map(Pid::from_raw) {
+        let _ = kill_process(pid, Signal::KILL);
     }
 }
 

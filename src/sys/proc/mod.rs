@@ -16,17 +16,20 @@ use procfs::{FromRead as _, ProcError};
 use rustix::thread::CapabilitySet;
 
 use super::shortage::unless_short;
+use whole::noted;
 
 pub mod locks;
 mod newest;
 mod options;
 mod script;
 mod signals;
+mod whole;
 
 pub use newest::{NewestProcess, have_ended};
 pub use options::option_values;
 pub use script::{is_interpreter, script};
 pub use signals::{SignalFiles, SignalState};
+pub use whole::whole;
 
 /// Rights that a process has from the file of its program, and not from the user who started it (execve(2)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,10 +85,10 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Returns true while that very process is alive (and no zombie).
+    /// Returns true while that very process is alive (and no zombie), and where that cannot be seen for want of descriptors or memory.
     #[must_use]
     pub fn is_alive(self) -> bool {
-        stat(self.pid).is_some_and(|stat| stat.starttime == self.start)
+        whole(|| stat(self.pid)).map_or(true, |stat| stat.is_some_and(|stat| stat.starttime == self.start))
     }
 
     /// The time at which it was forked, cut to a whole tick. The time for which the machine slept since then counts as its age, so
@@ -151,8 +154,8 @@ pub fn credentials(pid: i32) -> Option<ProcessCredentials> {
 
 /// Every process id there is.
 pub fn pids() -> impl Iterator<Item = i32> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    let entries = noted(std::fs::read_dir("/proc")).into_iter().flatten();
+    entries.filter_map(noted).filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// The status line of a living process.
@@ -180,14 +183,20 @@ pub fn comm(pid: i32) -> Vec<u8> {
 /// Reads a file of /proc that is shorter than the buffer: one read gives all of it. Reading every process is most of the time
 /// between a change and its signal, so system calls are saved here.
 fn contents<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
-    let length = std::fs::File::open(path).and_then(|mut file| file.read(buffer)).ok()?;
+    let length = noted(std::fs::File::open(path).and_then(|mut file| file.read(buffer)))?;
     Some(&buffer[..length])
+}
+
+/// The paths in /proc of its open files; none without the permission to look.
+pub fn open_files(pid: i32) -> impl Iterator<Item = PathBuf> {
+    let entries = noted(std::fs::read_dir(format!("/proc/{pid}/fd"))).into_iter().flatten();
+    entries.filter_map(noted).map(|entry| entry.path())
 }
 
 /// The words of the command line, as the process shows them (it may have written over them).
 #[must_use]
 pub fn cmdline(pid: i32) -> Vec<String> {
-    words(&std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default())
+    words(&noted(std::fs::read(format!("/proc/{pid}/cmdline"))).unwrap_or_default())
 }
 
 /// Returns the words of the text of a command line in /proc.
@@ -214,12 +223,17 @@ pub fn title(pid: i32) -> String {
 /// The file it executes, as named in its own root, also where that was replaced since; `None` without the permission to look.
 #[must_use]
 pub fn exe(pid: i32) -> Option<PathBuf> {
-    let process = Process::new(pid).ok()?;
-    let exe = in_own_root(&process, process.exe().ok()?);
-    Some(match exe.to_str().and_then(|exe| exe.strip_suffix(" (deleted)")) {
+    let process = noted(Process::new(pid).map_err(io_error))?;
+    let exe = noted(process.exe().map_err(io_error))?;
+    Some(without_mark(in_own_root(&process, exe)))
+}
+
+/// Returns the path of an executable without the mark of one that was replaced.
+fn without_mark(exe: PathBuf) -> PathBuf {
+    match exe.to_str().and_then(|exe| exe.strip_suffix(" (deleted)")) {
         Some(path) => path.into(),
         None => exe,
-    })
+    }
 }
 
 /// Its working directory, as named in its own root; `None` without the permission to look.
@@ -410,11 +424,12 @@ pub struct Incarnation {
     stack: u64,
 }
 
-/// The incarnation of a living process.
+/// The incarnation of a living process; `None` where it cannot be seen for want of descriptors or memory.
 #[must_use]
 pub fn incarnation(pid: i32) -> Option<Incarnation> {
     let stack = stat(pid)?.startstack;
-    Some(Incarnation { exe: exe(pid), stack })
+    let exe = unless_short(std::fs::read_link(format!("/proc/{pid}/exe"))).ok()?;
+    Some(Incarnation { exe: exe.map(without_mark), stack })
 }
 
 /// The living children of a process.
@@ -434,8 +449,8 @@ pub fn children(parent: i32) -> BTreeSet<Identity> {
 /// The children of all threads of a process; `None` if the kernel does not list them.
 fn listed_children(parent: i32) -> Option<BTreeSet<i32>> {
     let mut children = BTreeSet::new();
-    for thread in std::fs::read_dir(format!("/proc/{parent}/task")).ok()? {
-        let listed = std::fs::read_to_string(thread.ok()?.path().join("children")).ok()?;
+    for thread in noted(std::fs::read_dir(format!("/proc/{parent}/task")))? {
+        let listed = noted(std::fs::read_to_string(noted(thread)?.path().join("children")))?;
         children.extend(listed.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
     }
     Some(children)

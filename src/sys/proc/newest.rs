@@ -40,7 +40,7 @@ impl NewestProcess {
 pub fn have_ended(before: i32, newest: i32) -> bool {
     let count = newest.checked_sub(before);
     count.is_some_and(|count| (0..=FEW).contains(&count))
-        && (before..newest).all(|number| !Path::new(&format!("/proc/{}", number + 1)).exists())
+        && (before..newest).all(|number| matches!(Path::new(&format!("/proc/{}", number + 1)).try_exists(), Ok(false)))
 }
 
 #[cfg(test)]

@@ -117,10 +117,10 @@ impl SourceReader<'_> {
         for entry in entries {
             let below = place.child(Path::new(&entry));
             let is_left_out = self.options.selection.excludes(&below.name) || self.tree.contains_key(&below.name);
-            let Ok(real) = below.path.canonicalize() else { continue };
             if is_left_out {
                 continue;
             }
+            let Some(real) = self.unless_absent(&below.path, below.path.canonicalize()) else { continue };
             match (real.is_dir(), rest.is_empty()) {
                 (true, false) => self.named_below(directory, &Place { real, ..below }, rest)?,
                 (false, true) => self.linked_file(directory, &Place { real, ..below })?,
@@ -133,12 +133,26 @@ impl SourceReader<'_> {
     /// Returns the wanted names in a directory, and watches it.
     fn entries(&mut self, place: &Place, is_wanted: impl Fn(&OsString) -> bool) -> Vec<OsString> {
         self.watch_points.plain(&place.real);
-        // One that cannot be read is none of the gate's sources.
-        let entries = std::fs::read_dir(&place.real).into_iter().flatten().flatten();
-        let names = entries.map(|entry| entry.file_name());
+        let listed = std::fs::read_dir(&place.real).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+        let entries = self.unless_absent(&place.real, listed).unwrap_or_default();
+        let names = entries.into_iter().map(|entry| entry.file_name());
         let mut names: Vec<_> = names.filter(|name| !super::is_litter(name) && is_wanted(name)).collect();
         names.sort();
         names
+    }
+
+    /// Returns what was read at a path that the configuration names, or `None` if there is nothing. Any other failure is reported: the
+    /// application may be able to read there.
+    fn unless_absent<T>(&mut self, path: &Path, read: std::io::Result<T>) -> Option<T> {
+        use std::io::ErrorKind::{NotADirectory, NotFound};
+        let is_absent = |error: &std::io::Error| matches!(error.kind(), NotFound | NotADirectory);
+        let is_loop = |error: &std::io::Error| error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+        match read {
+            Ok(read) => return Some(read),
+            Err(error) if is_absent(&error) || is_loop(&error) => {}
+            Err(error) => self.unreadable(path, &error, false),
+        }
+        None
     }
 
     fn linked_file(&mut self, directory: &LinkedDirectory, place: &Place) -> ReadResult {

@@ -30,7 +30,7 @@ use crate::flow::tree::{EntryWithoutContent, Revision, Tree};
 use crate::flow::watch::WatchPoints;
 use crate::sys::beneath;
 use crate::sys::regular::RegularFile;
-use crate::sys::shortage::is_shortage;
+use crate::sys::shortage::may_pass;
 use linked::LinkedDirectory;
 use way::{LinkOwners, Way};
 
@@ -595,12 +595,6 @@ fn root(source: &Source) -> Option<SourceRoot> {
     let Way { real: path, owners } = Way::to(&source.path).ok()?;
     let fd = open_real(&path).ok().map(Arc::new);
     Some(SourceRoot { path, fd, owners })
-}
-
-/// Returns true for an error that may be over without any event of the file system: a shortage, or one of a disk or a file server.
-fn may_pass(error: &std::io::Error) -> bool {
-    let of_servers = [Errno::IO, Errno::STALE, Errno::TIMEDOUT];
-    is_shortage(error) || Errno::from_io_error(error).is_some_and(|errno| of_servers.contains(&errno))
 }
 
 /// Opens the directory at a path that has no links.
