@@ -1,7 +1,7 @@
 //! Events of the parser with their places, and the faults of syntax.
 
-use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StrInput, options};
-use reload_gate_contract::{Cause, Place, Span};
+use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, StrInput, options};
+use reload_gate_contract::{Cause, LineIndex, Place, Span};
 
 use crate::codes;
 use crate::text::excerpt;
@@ -81,6 +81,8 @@ pub(super) struct ParserEvents<'t> {
     parser: Parser<'t, StrInput<'t>>,
     /// End of the last event: the text after it belongs to the next.
     end: usize,
+    /// The lines of a text with carriage returns that end a line of YAML (YAML 1.2.2, 5.4), and none for editors.
+    lines: Option<LineIndex>,
 }
 
 impl<'t> ParserEvents<'t> {
@@ -93,7 +95,18 @@ impl<'t> ParserEvents<'t> {
         };
         // Another crate of the program may have turned on the feature by which comments are events.
         options.set_emit_comments(false);
-        Self { text, parser: Parser::new_from_str_with_options(text, options), end: 0 }
+        let is_alone = |at: usize| text.as_bytes().get(at + 1) != Some(&b'\n');
+        let has_returns = text.match_indices('\r').any(|(at, _)| is_alone(at));
+        let lines = has_returns.then(|| LineIndex::new(text.as_bytes()));
+        Self { text, parser: Parser::new_from_str_with_options(text, options), end: 0, lines }
+    }
+
+    /// The line and the column of a byte.
+    fn position(&self, byte: usize, marker: &Marker) -> (u32, u32) {
+        match &self.lines {
+            Some(lines) => (lines.line(byte), lines.column(self.text.as_bytes(), byte)),
+            None => (number(marker.line()), number(marker.col() + 1)),
+        }
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Spanned<'t>>, Broken> {
@@ -121,7 +134,7 @@ impl<'t> ParserEvents<'t> {
 
     pub(super) fn place(&self, event: &Event<'_>, span: granit_parser::Span) -> Node {
         let Span { mut start, end } = bytes(span);
-        let (mut line, mut column) = (number(span.start.line()), number(span.start.col() + 1));
+        let (mut line, mut column) = self.position(start, &span.start);
         if let Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) = event
             && let Some(header) = self.header(start)
         {
@@ -178,7 +191,7 @@ impl<'t> ParserEvents<'t> {
             return Broken { line, column, span, message, code, cause };
         }
         let end = start + rest.chars().next().map_or(0, char::len_utf8);
-        let (line, column) = (number(marker.line()), number(marker.col() + 1));
+        let (line, column) = self.position(start, marker);
         Broken { line, column, span: Span { start, end }, message, code, cause }
     }
 }

@@ -94,6 +94,16 @@ fn broken_input_is_located() {
 }
 
 #[test]
+fn a_carriage_return_alone_begins_no_line_of_an_editor() {
+    let root = root("a: 1\r\r\rb: 2\nc: |\r  x\nd: 3\n");
+    let Value::Map(entries) = &root.value else { panic!("{root:?}") };
+    let places: Vec<_> = entries.iter().map(|(key, _)| (key.line, key.column)).collect();
+    assert_eq!(places, [(1, 1), (1, 8), (2, 1), (3, 1)]);
+    let broken = parse("a: 1\r\r\r\rb: [2\n").expect_err("it is broken");
+    assert_eq!((broken.line, broken.column), (1, 12));
+}
+
+#[test]
 fn aliases_and_merge_keys_stand_for_what_they_name() {
     let text = "base: &b {x: 1, y: 2}\nmore: &m {y: 5, z: 6}\nown:\n  <<: [*b, *m]\n  x: 3\nagain: *b\n";
     let root = root(text);
