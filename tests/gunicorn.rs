@@ -3,7 +3,9 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::support::{Background, Gate, Gunicorn, command, copy, eventually, free_port, needs, python, served, unique};
+use crate::support::{
+    Background, Gate, Gunicorn, command, copy, eventually, free_port, needs, python, served, skip, unique,
+};
 
 #[test]
 fn a_bad_configuration_is_rejected_and_gunicorn_lives() {
@@ -491,6 +493,47 @@ fn a_worker_that_waits_while_it_loads_its_application_proves_nothing() {
     std::fs::remove_file(&down).expect("it is ours");
     gate.wait_for("verified");
     eventually("gunicorn serves the new configuration", || gunicorn.serves("two"));
+}
+
+#[test]
+fn workers_of_another_user_prove_a_reload_to_a_gate_without_the_right_to_look_into_them() {
+    needs!("gunicorn", "setpriv");
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root can start workers of another user");
+    }
+    let (directory, name, port) = (tempfile::tempdir().expect("there is room"), unique("gunicorn-test"), free_port());
+    let (here, config) = (directory.path(), directory.path().join("config"));
+    std::fs::create_dir(&config).expect("there is room");
+    for path in [here, &config] {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("it is ours");
+    }
+    let write = |body: &str| {
+        let text = format!("bind = '127.0.0.1:{port}'\nuser = 65534\ngroup = 65534\nraw_env = ['BODY={body}']\n");
+        std::fs::write(config.join("gunicorn.conf.py"), text).expect("there is room");
+    };
+    std::fs::write(here.join("application.py"), Gunicorn::APP).expect("there is room");
+    write("one");
+    // The capabilities that a container has by default.
+    let bounding = "--bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+sys_chroot";
+    let mut gunicorn = command("setpriv");
+    gunicorn.arg(bounding).arg(copy("gunicorn", here, &name)).arg("-c").arg(config.join("gunicorn.conf.py"));
+    gunicorn.arg("application:app").current_dir(here);
+    let _gunicorn = Background::start(gunicorn.stderr(Stdio::null()));
+    eventually("gunicorn serves", || served(port, "one"));
+    let mut gate = command("setpriv");
+    gate.arg(bounding).arg(env!("CARGO_BIN_EXE_reload-gate")).args([
+        "run",
+        "--log-format",
+        "json",
+        "--app",
+        "gunicorn",
+    ]);
+    gate.args(["--process", &name, "--verify-timeout", "5s", "--watch"]).arg(&config);
+    let mut gate = Gate::start(gate);
+    gate.wait_for("started");
+    write("two");
+    let outcome = gate.wait_for_any(&["verified", "unverified", "rejected"]);
+    assert_eq!(outcome["event"], "verified", "{}", gate.story());
 }
 
 #[test]

@@ -17,28 +17,37 @@ use crate::sys::regular::RegularFile;
 const NAME: &str = ".gitignore";
 
 /// Largest file in bytes. The patterns of a larger one are not used, so it hides nothing.
-const LARGEST: u64 = 512 << 10;
+const LARGEST: u64 = 64 << 10;
+/// Limit of the patterns of all files together: each takes time and memory. A file with more than are left hides nothing.
+const MOST: usize = 20_000;
 
 /// Patterns that hide files below a directory. Each file is read once.
 #[derive(Debug)]
 pub(super) struct HiddenFiles {
-    /// Patterns of each directory.
-    of_directory: Mutex<HashMap<PathBuf, Arc<Gitignore>>>,
-    /// Top of the repository.
-    top: Option<PathBuf>,
+    known: Mutex<KnownPatterns>,
+    /// Top of the repository, or of the walk.
+    top: PathBuf,
     /// Patterns of the repository itself.
     exclude: Gitignore,
 }
 
+/// Patterns that were read.
+#[derive(Debug, Default)]
+struct KnownPatterns {
+    of_directory: HashMap<PathBuf, Arc<Gitignore>>,
+    /// The number of all of them.
+    count: usize,
+}
+
 impl HiddenFiles {
-    /// Returns those of the repository at `top`, or of a directory in none.
-    pub(super) fn of(top: Option<&Path>) -> Self {
-        let exclude = top.and_then(|top| {
-            let file = RegularFile::open(&common_directory(top)?.join("info/exclude")).ok()??;
-            Some(patterns(top, &file))
+    /// Returns those of the repository at `top`, or of the directory in none where a walk begins: files above are another user's.
+    pub(super) fn of(top: &Path) -> Self {
+        let exclude = common_directory(top).and_then(|directory| {
+            let file = RegularFile::open(&directory.join("info/exclude")).ok()??;
+            Some(patterns(top, &file, MOST))
         });
         let exclude = exclude.unwrap_or_else(Gitignore::empty);
-        Self { of_directory: Mutex::default(), top: top.map(Path::to_owned), exclude }
+        Self { known: Mutex::default(), top: top.to_owned(), exclude }
     }
 
     /// Returns true for an absolute path that the patterns hide, or that begins with a dot and that no pattern shows. Those of a directory are
@@ -49,7 +58,7 @@ impl HiddenFiles {
                 Match::None => {}
                 found => return found.is_ignore(),
             }
-            if self.top.as_deref() == Some(directory) {
+            if self.top == directory {
                 break;
             }
         }
@@ -60,25 +69,30 @@ impl HiddenFiles {
     }
 
     fn in_directory(&self, directory: &Path) -> Arc<Gitignore> {
-        let mut known = self.of_directory.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.get(directory) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.of_directory.get(directory) {
             return known.clone();
         }
+        let most = MOST.saturating_sub(known.count);
         let read = || {
             let opened = std::fs::File::open(directory).ok()?;
-            Some(patterns(directory, &RegularFile::open_in(opened, NAME).ok()??))
+            Some(patterns(directory, &RegularFile::open_in(opened, NAME).ok()??, most))
         };
         let found = Arc::new(read().unwrap_or_else(Gitignore::empty));
-        known.insert(directory.to_owned(), found.clone());
+        known.count += found.len();
+        known.of_directory.insert(directory.to_owned(), found.clone());
         found
     }
 }
 
-/// Returns the patterns of a file for paths below `directory`.
-fn patterns(directory: &Path, file: &RegularFile) -> Gitignore {
+/// Returns the patterns of a file for paths below `directory`, or none if there are more than `most`.
+fn patterns(directory: &Path, file: &RegularFile, most: usize) -> Gitignore {
     let read = || file.beginning(LARGEST + 1).ok().filter(|text| text.len() as u64 <= LARGEST);
     let Some(text) = read() else { return Gitignore::empty() };
     let text = String::from_utf8_lossy(&text);
+    if text.lines().count() > most {
+        return Gitignore::empty();
+    }
     let mut builder = GitignoreBuilder::new(directory);
     for line in text.trim_start_matches('\u{feff}').lines() {
         // A pattern of another form hides nothing.
@@ -108,7 +122,7 @@ mod tests {
         let text = "\u{feff}*.log\n/top.conf\nbuild/\n\\.*\n!\\.github\n";
         fs::write(top.join(".gitignore"), text).expect("there is room");
         fs::write(top.join("sub/.gitignore"), "!keep.log\n*.swp.conf\n").expect("there is room");
-        let hidden = HiddenFiles::of(Some(top));
+        let hidden = HiddenFiles::of(top);
         for (path, is_directory, expected) in [
             ("a.log", false, true),
             ("a.conf", false, false),
@@ -155,7 +169,7 @@ mod tests {
             let directory = here.path().join(name);
             fs::create_dir(&directory).expect("there is room");
             make(&directory.join(NAME));
-            HiddenFiles::of(Some(here.path())).hide(&directory.join("a.conf"), false)
+            HiddenFiles::of(here.path()).hide(&directory.join("a.conf"), false)
         };
         assert!(hides("file", &|at| fs::write(at, "*.conf\n").expect("there is room")));
         assert!(!hides("link", &|at| symlink("../patterns", at).expect("there is room")));

@@ -9,6 +9,10 @@ use crate::sys::lexical::without_dots;
 /// Longest word that may be a path (`PATH_MAX` of Linux).
 const LONGEST: usize = 4096;
 
+/// Limit of the files that are compared with patterns and directories. Words that name a directory again and again would be compared with its
+/// files as often. Beyond it all files count as reached.
+const MOST: usize = 2_000_000;
+
 /// Extensions that names in a configuration may leave out, as in an `import` of Python.
 const OMITTED: [&str; 2] = ["py", "lua"];
 
@@ -35,7 +39,7 @@ pub(super) fn reachable(
 ) -> BTreeSet<PathBuf> {
     let home = start.first().and_then(|main| main.parent()).unwrap_or(Path::new("/"));
     let (names, above) = (names(files), above.unwrap_or(home));
-    let mut reach = Reach { files, names, home, above, found: BTreeSet::new(), queue: Vec::new() };
+    let mut reach = Reach { files, names, home, above, found: BTreeSet::new(), queue: Vec::new(), left: MOST };
     start.iter().for_each(|path| reach.below(path));
     for (path, text) in texts {
         reach.words(path, text);
@@ -68,6 +72,8 @@ struct Reach<'f> {
     above: &'f Path,
     found: BTreeSet<PathBuf>,
     queue: Vec<PathBuf>,
+    /// Comparisons that are left.
+    left: usize,
 }
 
 impl Reach<'_> {
@@ -127,16 +133,23 @@ impl Reach<'_> {
         let fits = |path: &&PathBuf| {
             (is_deep || path.parent() == Some(&directory)) && path.to_string_lossy().ends_with(&ending)
         };
-        let range = self.files.range(directory.clone()..).take_while(|path| path.starts_with(&directory));
-        let fitting: Vec<PathBuf> = range.filter(fits).cloned().collect();
-        fitting.into_iter().for_each(|path| self.add(path));
+        self.inside(&directory, fits);
     }
 
     /// Adds a file, or all files of a directory.
     fn below(&mut self, path: &Path) {
-        let range = self.files.range(path.to_owned()..).take_while(|file| file.starts_with(path));
-        let below: Vec<PathBuf> = range.cloned().collect();
-        below.into_iter().for_each(|path| self.add(path));
+        self.inside(path, |_| true);
+    }
+
+    /// Adds the files below `directory` that fit.
+    fn inside(&mut self, directory: &Path, fits: impl Fn(&&PathBuf) -> bool) {
+        let range = self.files.range(directory.to_owned()..).take_while(|file| file.starts_with(directory));
+        let range = range.inspect(|_| self.left = self.left.saturating_sub(1));
+        let new: Vec<PathBuf> = range.filter(|file| !self.found.contains(*file)).filter(fits).cloned().collect();
+        new.into_iter().for_each(|path| self.add(path));
+        if self.left == 0 {
+            self.files.iter().for_each(|path| self.add(path.clone()));
+        }
     }
 
     fn add(&mut self, path: PathBuf) {
@@ -161,6 +174,25 @@ mod tests {
         let found: Vec<_> =
             found.iter().filter(|path| !path.ends_with("main.conf")).filter_map(|path| path.to_str()).collect();
         assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn words_that_name_a_directory_again_and_again_are_compared_so_often_and_not_more() {
+        let files: BTreeSet<_> =
+            (0..2_000).map(|at| PathBuf::from(format!("/e/o/{at}"))).chain(["/x/y".into()]).collect();
+        let directories: String = (0..20_000).map(|at| format!("x{at}/../o/ ")).collect();
+        let patterns: String = (0..20_000).map(|at| format!("o/*a{at} ")).collect();
+        for text in [directories, patterns] {
+            let mut looks = 0;
+            let mut read = |path: &Path| {
+                looks += 1;
+                (path == Path::new("/e/main.conf")).then(|| text.clone().into_bytes())
+            };
+            let texts = [(PathBuf::from("/e/main.conf"), text.clone().into_bytes())];
+            let found = reachable(&files, &["/e/main.conf".into()], &texts, None, &mut read);
+            assert_eq!(found.len(), files.len(), "beyond the limit all are reached");
+            assert!(looks <= files.len() + 1);
+        }
     }
 
     #[test]

@@ -68,9 +68,9 @@ pub(super) fn visible(
     let (exclude, leaving) = (exclude.clone(), leaving.clone());
     let real = root.canonicalize().ok();
     let top = real.as_deref().and_then(repository).map(Path::to_owned);
-    let patterns = HiddenFiles::of(top.as_deref());
     let repository = top.or_else(|| real.clone());
     let (given, real) = (root.to_owned(), real.unwrap_or_else(|| root.to_owned()));
+    let patterns = HiddenFiles::of(repository.as_deref().unwrap_or(&real));
     let is_hidden = move |path: &Path, is_directory: bool| {
         path.strip_prefix(&given).is_ok_and(|inside| patterns.hide(&real.join(inside), is_directory))
     };

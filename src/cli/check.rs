@@ -182,7 +182,7 @@ fn leave_programs_out(paths: &[String]) {
     for directory in exec::leave_out(|directory| places.hold(directory)) {
         if directory.is_dir() {
             say(&format!(
-                "warning: `{}` of `PATH` is among the inputs, so its programs are not executed",
+                "warning: `{}` of `PATH` is among the inputs or links to programs there, so its programs are not executed",
                 directory.display()
             ));
             say("  help: set `--allow-commands` if you trust the inputs");

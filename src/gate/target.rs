@@ -190,11 +190,6 @@ impl Gate {
         self.reload_unproven = true;
         self.withheld = None;
         let after_reload = if loss == Loss::Ended { self.ended_by_reload(now) } else { None };
-        if after_reload.is_some()
-            && let Some(former) = self.aftermath.fail_trial()
-        {
-            self.known_good = Some(former);
-        }
         if loss == Loss::Ended {
             self.permission.ends = self.permission.ends.saturating_add(1);
             self.target.ended(now);
@@ -213,6 +208,12 @@ impl Gate {
     fn fatal_ends(&self, digest: Digest) -> Option<u32> {
         let is_other = self.known_good.as_ref().is_some_and(|known_good| known_good.digest() != digest);
         if self.policy.publish && is_other { self.aftermath.ends_by(digest) } else { None }
+    }
+
+    /// Returns what is published, if its reload has ended the application.
+    fn fatal_publication(&self) -> Option<Digest> {
+        let published = self.published_since.as_ref().map(|(published, _)| published.digest());
+        published.filter(|published| self.fatal_ends(*published).is_some())
     }
 
     /// Lets the new process run the last-known-good revision: the newest one has ended the last process, and is tried again after a while.
@@ -243,8 +244,12 @@ impl Gate {
             self.aftermath.count_end(digest);
         }
         let is_live = self.known_good.as_ref().is_some_and(|known_good| known_good.digest() == digest);
+        let is_fatal = reload.is_suspect() && is_live && !is_verified;
+        if is_fatal && let Some(former) = self.aftermath.fail_trial() {
+            self.known_good = Some(former);
+        }
         let is_quiet = self.may_begin() && self.stop_by.is_none() && self.incident.is_none();
-        (reload.is_suspect() && is_live && is_quiet && !is_verified).then_some(reload)
+        (is_fatal && is_quiet).then_some(reload)
     }
 
     /// Decides about new workers that the gate did not cause: they run what is live, or it is unknown what they run.
@@ -328,7 +333,10 @@ impl Gate {
                 incident.attempt = 0;
                 self.retry = Some(now);
             }
-            Some(_) if self.policy.publish => self.reaffirm(effects),
+            Some(_) if self.policy.publish => match self.fatal_publication() {
+                Some(about) => self.restore(about, effects),
+                None => self.reaffirm(effects),
+            },
             _ => self.settle.at(now),
         }
     }
@@ -362,7 +370,10 @@ impl Gate {
         let about = match (self.incident, self.desired()) {
             (Some(incident), _) if replaceable.contains(&incident.kind) => incident.about,
             (None, Some(desired)) => desired.digest(),
-            (Some(incident), _) => return self.report_end(target_error, incident.kind, effects),
+            (Some(incident), _) => {
+                self.report_end(target_error, incident.kind, effects);
+                return self.fatal_publication().into_iter().for_each(|about| self.restore(about, effects));
+            }
             (None, None) => return,
         };
         let ended = self.target.lost.as_mut().and_then(|lost| Some((lost.pid, lost.after_reload.take()?)));

@@ -513,6 +513,27 @@ fn a_content_without_a_proof_that_ends_the_application_gives_way() {
 }
 
 #[test]
+fn a_content_that_ends_the_application_beside_a_rejection_is_no_last_known_good() {
+    let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
+    world.unverified = true;
+    world.pass(Duration::from_secs(10));
+    world.happen(Fault::Write(SimulatedContent::Fatal(0)));
+    while world.count(Kind::Reloaded) < 2 {
+        world.pass(Duration::from_millis(1));
+    }
+    world.happen(Fault::Write(SimulatedContent::Bad(1)));
+    let world = supervised(world, 20);
+    assert_eq!(world.count(Kind::Rejected), 1, "{}", world.story());
+    assert_eq!(world.kept, Some(SimulatedContent::Good(0)), "{}", world.story());
+    assert_eq!(
+        (world.live, world.published),
+        (Some(SimulatedContent::Good(0)), Some(SimulatedContent::Good(0))),
+        "{}",
+        world.story()
+    );
+}
+
+#[test]
 fn a_publication_that_another_program_changes_is_published_again() {
     let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
     world.pass(Duration::from_secs(1));

@@ -27,8 +27,10 @@ const HANGUP: u64 = 1;
 /// The heartbeat of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heartbeat {
-    /// It has none, or it may not be seen: it is no worker of gunicorn's as far as is known.
+    /// It has none: it is no worker of gunicorn's, or one that ends.
     Unknown,
+    /// It may not be seen, as that of a worker of another user without CAP_SYS_PTRACE (`proc_fd_link()` in the kernel's `fs/proc/fd.c`).
+    Hidden,
     /// The worker has not entered its main loop yet.
     Awaited,
     /// The worker has loaded its application, and serves.
@@ -39,20 +41,23 @@ impl Heartbeat {
     /// The heartbeat of process `pid`.
     #[must_use]
     pub fn of(pid: i32) -> Self {
-        let files = proc::open_files(pid).filter(|path| is_heartbeat(path));
+        let files = match proc::open_files(pid) {
+            Ok(files) => files,
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Self::Hidden,
+            Err(_) => return Self::Unknown,
+        };
+        let files = files.into_iter().filter(|(_, file)| is_heartbeat(file)).map(|(path, _)| path);
         // A release of gunicorn may leave those of its siblings open: all of them beat in the end.
         let beats: Vec<bool> = files.filter_map(|path| std::fs::metadata(path).ok()).map(|file| beats(&file)).collect();
-        match () {
-            () if beats.is_empty() => Self::Unknown,
-            () if beats.iter().all(|beats| *beats) => Self::Beats,
-            () => Self::Awaited,
+        if beats.is_empty() {
+            return Self::Unknown;
         }
+        if beats.iter().all(|beats| *beats) { Self::Beats } else { Self::Awaited }
     }
 }
 
-fn is_heartbeat(descriptor: &Path) -> bool {
-    let leads = std::fs::read_link(descriptor).ok();
-    let name = leads.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+fn is_heartbeat(file: &Path) -> bool {
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
     name.is_some_and(|name| name.starts_with(NAME) && name.ends_with(UNLINKED))
 }
 
@@ -65,7 +70,8 @@ fn beats(file: &Metadata) -> bool {
 /// Returns `true` for a worker of gunicorn whose master has ended: no master, though it has the same name. It was forked, has a heartbeat, and
 /// does not take SIGHUP (`Worker.init_signals()` in `gunicorn/workers/base.py`), which each master does.
 pub(super) fn is_orphaned_worker(stat: &Stat) -> bool {
-    proc::is_mere_fork(stat) && Heartbeat::of(stat.pid) != Heartbeat::Unknown && !takes_hangup(stat.pid)
+    let is_seen = || matches!(Heartbeat::of(stat.pid), Heartbeat::Awaited | Heartbeat::Beats);
+    proc::is_mere_fork(stat) && is_seen() && !takes_hangup(stat.pid)
 }
 
 fn takes_hangup(pid: i32) -> bool {

@@ -4,7 +4,8 @@
 //! its holder ends, however it ends. A file system without locks (flock(2), "NFS details") gives no such protection.
 //!
 //! A file that can be opened for reading can be locked, exclusively too. So the file has no permission to read: an application that has the volume
-//! read-only, as the gate's own user too, cannot open it. Earlier versions lock the directory in its place; both exclude each other where the
+//! read-only, as the gate's own user too, cannot open it unless it passes by permissions (CAP_DAC_OVERRIDE, which root has in a container by
+//! default). Whoever may write the volume may open it for that, so that gates of several users meet. Earlier versions lock the directory in its place; both exclude each other where the
 //! process of the older one can be seen.
 
 use std::fs::File;
@@ -54,7 +55,7 @@ impl Volume {
             return self.lock_exclusively(directory).map(|()| None);
         };
         // A kubelet gives the group of a volume the right to read each file (`fsGroup`).
-        let _ = fchmod(&file, Mode::WUSR);
+        let _ = fchmod(&file, Mode::WUSR | may_write(directory));
         self.lock_exclusively(&file)?;
         // An older gate does not begin in a directory that is locked, and has one locked itself.
         if flock(directory, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
@@ -72,6 +73,12 @@ impl Volume {
             Ok(()) | Err(_) => Ok(()),
         }
     }
+}
+
+/// Returns the permissions of others to write a directory.
+fn may_write(directory: &File) -> Mode {
+    let mode = fstat(directory).map_or(Mode::empty(), |stat| Mode::from_raw_mode(stat.st_mode));
+    mode & (Mode::WGRP | Mode::WOTH)
 }
 
 fn holder(file: &File) -> Option<i32> {

@@ -3,6 +3,7 @@
 //! An application that may write its volume can put a link in the place of any name at any moment. So every name is used relative to a
 //! descriptor of its directory, and no link is followed; only the way to the volume itself is a path.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -39,7 +40,11 @@ impl VolumeLimits {
     /// Returns true if a tree is small enough to be read again.
     pub(super) fn permit(&self, tree: &Tree) -> bool {
         let bytes: u64 = tree.values().map(|content| content.len() as u64).sum();
-        bytes <= self.bytes && tree.len() <= self.files
+        let names = tree.keys().chain(tree.links().keys());
+        let parents = names.flat_map(|name| name.ancestors().skip(1)).filter(|name| !name.as_os_str().is_empty());
+        let directories: BTreeSet<&Path> = parents.collect();
+        let entries = tree.len() + tree.links().len() + directories.len();
+        bytes <= self.bytes && tree.len() <= self.files && entries <= self.entries()
     }
 
     /// The number of entries of a directory, or of a whole generation.
@@ -151,7 +156,8 @@ impl Directory {
 
     /// Removes a directory of this one with all that is in it; of very many entries only some at a time.
     pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {
-        self.remove_within(name, MOST_LEVELS, &mut MOST_REMOVED.clone())
+        let mut room = MOST_REMOVED;
+        self.remove_within(name, MOST_LEVELS, &mut room)
     }
 
     fn remove_within(&self, name: &OsStr, levels: usize, room: &mut usize) -> io::Result<()> {

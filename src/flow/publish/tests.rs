@@ -374,7 +374,22 @@ fn a_lock_that_needs_no_write_access_prevents_no_publication() {
     publication.claim().expect("a reader is no gate");
     let mode = directory.path().join(claim::LOCK).symlink_metadata().expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o200, "no reader can open it");
+    drop(publication);
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o775)).expect("it is ours");
+    let volume = Volume::new(directory.path().to_path_buf(), VolumeLimits::default());
+    let publication = Publication::new(vec![volume], vec![PathBuf::new()]);
+    publication.claim().expect("it is free");
+    let mode = directory.path().join(claim::LOCK).symlink_metadata().expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o220, "a gate of the group can open it");
     assert!(publication.volumes[0].links().expect("it can be read").is_empty(), "it is no content");
+}
+
+#[test]
+fn a_tree_with_more_directories_than_are_read_again_is_refused() {
+    let limits = VolumeLimits { files: 1, ..VolumeLimits::default() };
+    let deep = |levels: usize| tree(&[(&*format!("{}a", "d/".repeat(levels)), "1")]);
+    assert!(limits.permit(&deep(14)));
+    assert!(!limits.permit(&deep(16)));
 }
 
 #[test]

@@ -96,7 +96,8 @@ fn new_one(children: &BTreeSet<Identity>, baseline: &Baseline) -> Option<Identit
 /// ends, and the master has those of all its workers open (`Arbiter.spawn_worker()` in `gunicorn/arbiter.py`).
 fn lacks_heartbeat(worker: Identity, master: Identity) -> bool {
     match Heartbeat::of(worker.pid) {
-        Heartbeat::Beats => false,
+        // A worker of another user that may not be looked into is known by its rest alone.
+        Heartbeat::Beats | Heartbeat::Hidden => false,
         Heartbeat::Awaited => true,
         Heartbeat::Unknown => Heartbeat::of(master.pid) != Heartbeat::Unknown,
     }
@@ -140,7 +141,7 @@ async fn started(worker: Identity) {
     let start = Instant::now();
     let loads = proc::exe(worker.pid).and_then(|exe| exe.file_name().map(|name| name.to_string_lossy().into_owned()));
     let loads = loads.is_some_and(|name| INTERPRETERS.iter().any(|interpreter| name.starts_with(interpreter)))
-        && Heartbeat::of(worker.pid) == Heartbeat::Unknown;
+        && matches!(Heartbeat::of(worker.pid), Heartbeat::Unknown | Heartbeat::Hidden);
     let ticks = || proc::stat(worker.pid).map_or(0, |stat| stat.utime + stat.stime);
     loop {
         let before = (ticks(), proc::waits(worker.pid));

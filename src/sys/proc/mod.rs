@@ -187,10 +187,22 @@ fn contents<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     Some(&buffer[..length])
 }
 
-/// The paths in /proc of its open files; none without the permission to look.
-pub fn open_files(pid: i32) -> impl Iterator<Item = PathBuf> {
-    let entries = noted(std::fs::read_dir(format!("/proc/{pid}/fd"))).into_iter().flatten();
-    entries.filter_map(noted).map(|entry| entry.path())
+/// Returns the open files of a process: the path of each in /proc, and that of the file.
+///
+/// # Errors
+/// Without the permission to look, and when it has ended.
+pub fn open_files(pid: i32) -> std::io::Result<Vec<(PathBuf, PathBuf)>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).inspect_err(whole::note)? {
+        let path = entry.inspect_err(whole::note)?.path();
+        match std::fs::read_link(&path).inspect_err(whole::note) {
+            Ok(file) => files.push((path, file)),
+            // It was closed meanwhile.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(files)
 }
 
 /// The words of the command line, as the process shows them (it may have written over them).

@@ -29,14 +29,13 @@ pub fn whole<T>(look: impl FnOnce() -> T) -> io::Result<T> {
 
 /// Returns what was read, or `None`; a shortage is noted for the look.
 pub(super) fn noted<T>(read: io::Result<T>) -> Option<T> {
-    match read {
-        Ok(read) => Some(read),
-        Err(error) => {
-            if is_shortage(&error) {
-                SHORTAGE.set(Some(error));
-            }
-            None
-        }
+    read.inspect_err(note).ok()
+}
+
+/// Notes an error for the look, if it is a shortage.
+pub(super) fn note(error: &io::Error) {
+    if is_shortage(error) {
+        SHORTAGE.set(Some(copy(error)));
     }
 }
 

@@ -89,7 +89,7 @@ pub(super) fn obstacle(lookup: &ConfigLookup, context: &ValidationContext, root:
     let change = rule.change(&place.cmdline(), &further, &text);
     let started = Started { pid, root, cwd: without_suffix(proc::cwd(pid)?) };
     let start = started.directory(rule.by_name, &change)?;
-    if root.kind(&start).is_none() {
+    if root.lacks(&start) {
         return Some(gone(pid, &start));
     }
     if start != started.cwd {

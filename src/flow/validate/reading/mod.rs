@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use reload_gate_contract::{Code, Finding, Place as Position};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use directory::ReloadDirectory;
 
@@ -302,8 +303,17 @@ impl TargetRoot {
     }
 
     fn find(&self, path: &Path) -> Option<OwnedFd> {
+        self.look_for(path).ok()
+    }
+
+    fn look_for(&self, path: &Path) -> Result<OwnedFd, Errno> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
-        rustix::fs::openat2(&self.0, path, flags, Mode::empty(), ResolveFlags::IN_ROOT).ok()
+        rustix::fs::openat2(&self.0, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)
+    }
+
+    /// Returns true if there certainly is nothing at a path.
+    fn lacks(&self, path: &Path) -> bool {
+        matches!(self.look_for(path), Err(Errno::NOENT | Errno::NOTDIR))
     }
 
     /// The kind of the file at a path; `None` if there is none.
