@@ -8,6 +8,7 @@ use super::listing::Listing;
 use super::store::Store;
 use super::validate::Outcome;
 use super::{CheckRequest, TaskResults, all};
+use crate::check::manifest::ConfigObject;
 use crate::check::render::CheckSubject;
 use crate::flow::tree::Digest;
 
@@ -27,8 +28,9 @@ struct ListingShape(Vec<String>);
 impl ListingShape {
     fn of(listing: &Listing) -> Self {
         let inputs = listing.inputs.iter().map(|input| input.name.to_string());
+        let names = |config: &ConfigObject| config.keys.iter().map(|key| key.name.clone()).collect::<Vec<_>>();
         let configs =
-            listing.configs.iter().map(|(config, at)| format!("{} {} {:?}", at.input, config.id, config.keys));
+            listing.configs.iter().map(|(config, at)| format!("{} {} {:?}", at.input, config.id, names(config)));
         let rules = listing.rules.iter().map(|(rules, at)| format!("{} {}", at.input, rules.id));
         let snippets = listing.snippets.iter().map(|(one, at)| format!("{} {} {}", at.input, one.id, one.key));
         let pods = listing.pods.iter().map(|(pod, at)| format!("{} {}", at.input, pod.id));

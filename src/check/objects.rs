@@ -13,10 +13,10 @@ use super::content;
 use super::input::InputStream;
 use super::listing::{At, Listing};
 use super::names::VersionCache;
-use super::store::Store;
+use super::store::{DocumentMark, Store};
 use super::validate::{self, Outcome};
 use super::{CheckOptions, Missing, listed, with_tasks};
-use crate::check::manifest::{Annotated, ConfigObject, Id};
+use crate::check::manifest::{Annotated, ConfigKey, ConfigObject, Id};
 use crate::check::render::CheckReport;
 use crate::config::{Assignments, Preset};
 use crate::flow::validate::{ValidationPlan, Validator};
@@ -53,7 +53,7 @@ impl GivenObject {
             ignore: annotated(&self.ignore),
             // They are in the assignments already.
             settings: BTreeMap::new(),
-            keys: self.contents.keys().map(|key| key.as_str().into()).collect(),
+            keys: self.contents.keys().map(|key| ConfigKey { name: key.as_str().into(), verbatim: None }).collect(),
             line: 1,
         }
     }
@@ -61,7 +61,7 @@ impl GivenObject {
 
 impl Listing {
     fn of_objects(objects: Vec<GivenObject>) -> Self {
-        let at = At { input: 0, offset: 0, length: 0, lines: 0, object: 0 };
+        let at = At { input: 0, offset: 0, length: 0, lines: 0, object: 0, mark: DocumentMark::default() };
         Self {
             inputs: vec![InputStream::of_text("", Vec::new())],
             configs: objects.iter().map(|object| (object.listed(), at)).collect(),
