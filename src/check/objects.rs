@@ -110,17 +110,17 @@ pub fn check_text(name: &str, text: Vec<u8>) -> CheckReport {
 fn alone(listing: &Listing, assignments: &Assignments) -> CheckReport {
     let store = Store::new(listing);
     let versions = VersionCache::default();
-    let outcome = with_tasks(&store, assignments, &OPTIONS, |tasks| {
-        let results = tasks.into_iter().map(Task::ready).map(|task| {
+    let outcome = with_tasks(&store, assignments, &OPTIONS, |tasks, take| {
+        for task in tasks.into_iter().map(Task::ready) {
             let subject = task.subject.clone();
             let outcome = match lacking(&task) {
                 Some(why) => Outcome::skipped(why, task.tree.files.values().cloned().collect()),
                 None => at_once(validate::validate(task, &store, &OPTIONS, &versions))
                     .unwrap_or_else(|| Outcome::skipped("it cannot be validated here".to_owned(), Box::default())),
             };
-            (subject, outcome)
-        });
-        (results.collect(), None)
+            take(subject, outcome);
+        }
+        None
     });
     listed(outcome.report)
 }
