@@ -84,7 +84,7 @@ impl Environment {
                 environment.is_open = true;
                 continue;
             };
-            for (key, entry) in store.entries(config) {
+            for (key, entry) in store.keys(config) {
                 let name = format!("{}{key}", object.prefix);
                 // What does not fit is not read.
                 let Some(value) = value(&entry).filter(|value| room.take(name.len() + value.len())) else {
@@ -103,7 +103,7 @@ impl Environment {
                 EnvValue::Text(text) => expand(text, &environment.known, &mut room),
                 EnvValue::Key { kind, name, key } => store
                     .config(kind, namespace, name, from)
-                    .and_then(|config| value(&Entry::key(config, &key.as_str().into())))
+                    .and_then(|config| value(&store.entry(config, key)?))
                     .filter(|value| room.take(value.len())),
                 EnvValue::Field(path) => Some(field(path, namespace)),
                 EnvValue::Unknown => None,

@@ -97,7 +97,9 @@ pub fn check_and_correct(request: &CheckRequest<'_>, arguments: ListArguments<'_
 /// Validates the inputs whose results are not known.
 fn check_again(request: &CheckRequest<'_>, known: &mut KnownOutcomes) -> CheckOutcome {
     let store = Store::new(request.listing);
-    with_tasks(&store, request.assignments, &request.options, |tasks| known.complete(tasks, &store, request))
+    with_tasks(&store, request.assignments, &request.options, |tasks, take| {
+        known.complete(tasks, &store, request, take)
+    })
 }
 
 /// Returns the findings of a report by the names of their files.

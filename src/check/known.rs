@@ -7,7 +7,8 @@ use super::fix::Overlay;
 use super::listing::Listing;
 use super::store::Store;
 use super::validate::Outcome;
-use super::{CheckRequest, TaskResults, all};
+use super::{CheckRequest, TakeResult, all};
+use crate::check::manifest::ConfigObject;
 use crate::check::render::CheckSubject;
 use crate::flow::tree::Digest;
 
@@ -27,8 +28,9 @@ struct ListingShape(Vec<String>);
 impl ListingShape {
     fn of(listing: &Listing) -> Self {
         let inputs = listing.inputs.iter().map(|input| input.name.to_string());
+        let names = |config: &ConfigObject| config.keys.iter().map(|key| key.name.clone()).collect::<Vec<_>>();
         let configs =
-            listing.configs.iter().map(|(config, at)| format!("{} {} {:?}", at.input, config.id, config.keys));
+            listing.configs.iter().map(|(config, at)| format!("{} {} {:?}", at.input, config.id, names(config)));
         let rules = listing.rules.iter().map(|(rules, at)| format!("{} {}", at.input, rules.id));
         let snippets = listing.snippets.iter().map(|(one, at)| format!("{} {} {}", at.input, one.id, one.key));
         let pods = listing.pods.iter().map(|(pod, at)| format!("{} {}", at.input, pod.id));
@@ -39,8 +41,14 @@ impl ListingShape {
 }
 
 impl KnownOutcomes {
-    /// Runs the tasks that have no known result, and knows those of all tasks from then on.
-    pub(super) fn complete(&mut self, tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>) -> TaskResults {
+    /// Runs the tasks that have no known result, and knows those of all tasks from then on. Returns the signal that ended them early.
+    pub(super) fn complete(
+        &mut self,
+        tasks: Vec<Task>,
+        store: &Store<'_>,
+        request: &CheckRequest<'_>,
+        take: &mut TakeResult<'_>,
+    ) -> Option<i32> {
         let listing = store.listing;
         let shape = ListingShape::of(listing);
         let changed = self.changed(&listing.texts);
@@ -58,16 +66,19 @@ impl KnownOutcomes {
             keys.push(key);
         }
         let count = due.len();
-        let (done, interrupted) = all(due, store, request);
+        let mut done = Vec::with_capacity(count);
+        let interrupted = all(due, store, request, &mut |subject, outcome| done.push((subject, outcome)));
         if interrupted.is_some() || done.len() < count {
-            return (done, interrupted);
+            done.into_iter().for_each(|(subject, outcome)| take(subject, outcome));
+            return interrupted;
         }
         let mut done = done.into_iter();
         let results: Vec<_> = results.into_iter().filter_map(|known| known.or_else(|| done.next())).collect();
         let known =
             keys.into_iter().zip(&results).map(|(key, (subject, outcome))| (key, (subject.clone(), outcome.clone())));
         *self = Self { outcomes: known.collect(), texts: listing.texts.clone(), shape };
-        (results, None)
+        results.into_iter().for_each(|(subject, outcome)| take(subject, outcome));
+        None
     }
 
     /// Returns the files whose text is another one now.

@@ -3,7 +3,6 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use reload_gate_contract::{Code, Finding, Place, Severity, Span};
@@ -18,9 +17,11 @@ use super::input::{InputStream, STDIN};
 use super::objects::GivenObject;
 use super::overlap::{outer_first, real};
 use super::placeholder::{self, Dialect};
+use super::store::DocumentMark;
 use super::walk::{LeavingLinks, MOST_COUNTED, Unseen, leaves_repository, unseen, visible};
 use crate::check::manifest::{
-    self, ConfigObject, ManifestDocument, Object, Pod, RepeatedKey, RulesObject, Snippet, Unreadable,
+    self, ConfigKey, ConfigObject, ManifestDocument, Object, Pod, RepeatedKey, RulesObject, Snippet, Unreadable,
+    VerbatimValue,
 };
 use crate::check::render::{CheckSubject, Unchecked};
 use crate::redact::Redactor;
@@ -48,6 +49,8 @@ pub(super) struct At {
     pub(super) lines: u32,
     /// Index of the object in that document.
     pub(super) object: usize,
+    /// Mark of the text of that document.
+    pub(super) mark: DocumentMark,
 }
 
 /// Files of one directory, by their paths in it.
@@ -161,6 +164,17 @@ impl Listing {
                 None
             }
         }
+    }
+
+    /// Returns the number of entries in the document of an input at this offset. They are listed in the order of the documents.
+    pub(super) fn entries_in(&self, which: (usize, u64)) -> usize {
+        fn within<T>(listed: &[(T, At)], which: (usize, u64)) -> &[(T, At)] {
+            let from = listed.partition_point(|(_, at)| (at.input, at.offset) < which);
+            let to = listed.partition_point(|(_, at)| (at.input, at.offset) <= which);
+            &listed[from..to]
+        }
+        let keys: usize = within(&self.configs, which).iter().map(|(config, _)| config.keys.len()).sum();
+        keys + within(&self.rules, which).len() + within(&self.snippets, which).len()
     }
 
     /// Returns the files among the inputs, by their paths relative to `base`.
@@ -349,7 +363,8 @@ impl Listing {
                 (input, IgnoreComment { line: below(line), below: next.map(below), rule: rule(of_comment) })
             },
         ));
-        let mut at = At { input, offset: *offset, length: text.len(), lines: *lines, object: 0 };
+        let mark = DocumentMark::of(text);
+        let mut at = At { input, offset: *offset, length: text.len(), lines: *lines, object: 0, mark };
         for root in yaml::documents(text) {
             let yaml::Document { root, repeated } = match root {
                 Ok(parsed) => parsed,
@@ -418,28 +433,25 @@ impl Listing {
     /// Adds a ConfigMap or Secret, without keys that would be no files of its own directory.
     fn config(&mut self, name: &str, mut config: ConfigObject, (node, text): (&Node, &str), at: At) {
         let line = config.line.saturating_add(at.lines);
-        let (keys, others) = std::mem::take(&mut config.keys).into_iter().partition(|key| is_key(key));
-        config.keys = keys;
-        self.broken.extend(Vec::<Arc<str>>::into_iter(others).map(|key| {
-            let message = format!("{} has the key `{key}`, which the API server rejects", config.id);
+        let others: Vec<ConfigKey> = config.keys.extract_if(.., |key| !is_key(&key.name)).collect();
+        self.broken.extend(others.into_iter().map(|key| {
+            let message = format!("{} has the key `{}`, which the API server rejects", config.id, key.name);
             let help = "a key has letters, digits, `-`, `_` and `.`, and is neither `.` nor `..`";
             (name.to_owned(), Finding::error(INVALID_KEY, message).at(Place::line(name, line)).help(help))
         }));
         let positions = ConfigObject::positions(node);
-        for key in &config.keys {
-            let Some(Err(finding)) = positions.get(node, key).map(|at| ConfigObject::value_at(node, key, at)) else {
+        for key in &mut config.keys {
+            let Some(position) = positions.get(node, &key.name) else { continue };
+            let Err(finding) = ConfigObject::value_at(node, &key.name, position) else {
+                let written = ConfigObject::written_at(node, position);
+                key.verbatim = written.and_then(|written| VerbatimValue::of(&written, text));
                 continue;
             };
             let written = finding.place.as_ref().and_then(|place| place.span).and_then(|span| text.get(span.start..));
             // To YAML `{{ .Name }}` is a mapping.
             let is_action = written.is_some_and(|written| written.starts_with("{{"));
-            if is_action
-                || positions
-                    .get(node, key)
-                    .and_then(|at| ConfigObject::text_at(node, at))
-                    .is_some_and(placeholder::is_placeholder)
-            {
-                let (object, key) = (Some(config.id.to_string()), Some(key.clone()));
+            if is_action || ConfigObject::text_at(node, position).is_some_and(placeholder::is_placeholder) {
+                let (object, key) = (Some(config.id.to_string()), Some(key.name.clone()));
                 let subject =
                     CheckSubject { object: object.map(Into::into), key, line: Some(line), ..CheckSubject::input(name) };
                 self.skipped.push(Unchecked { subject, why: placeholder::WHY.into(), help: None });

@@ -56,7 +56,7 @@ mod growth;
 #[cfg(test)]
 mod properties;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -154,18 +154,18 @@ pub struct CheckOutcome {
 #[must_use]
 pub fn check(request: &CheckRequest<'_>) -> CheckOutcome {
     let store = Store::new(request.listing);
-    with_tasks(&store, request.assignments, &request.options, |tasks| all(tasks, &store, request))
+    with_tasks(&store, request.assignments, &request.options, |tasks, take| all(tasks, &store, request, take))
 }
 
-/// Results of tasks, in their order, and the signal that ended them early.
-type TaskResults = (Vec<(CheckSubject, Outcome)>, Option<i32>);
+/// Receiver of the results of tasks, in the order of the tasks.
+type TakeResult<'t> = dyn FnMut(CheckSubject, Outcome) + Send + 't;
 
-/// Validates all inputs, each as `run` does a task.
+/// Validates all inputs. `run` validates tasks, and returns the signal that ended it early.
 fn with_tasks(
     store: &Store<'_>,
     assignments: &Assignments,
     options: &CheckOptions,
-    run: impl FnOnce(Vec<Task>) -> TaskResults,
+    run: impl FnOnce(Vec<Task>, &mut TakeResult<'_>) -> Option<i32>,
 ) -> CheckOutcome {
     let listing = store.listing;
     let trees = FileTrees::of(store);
@@ -189,8 +189,9 @@ fn with_tasks(
     });
     let mut seen = of_manifests(&mut checked, listing);
     let mut unchecked: Vec<Unchecked> = listing.skipped.iter().cloned().chain(unchecked).collect();
-    let (outcomes, interrupted) = run(distinct(tasks));
-    for (subject, outcome) in outcomes {
+    let tasks = distinct(tasks);
+    checked.reserve_exact(tasks.len());
+    let interrupted = run(tasks, &mut |subject, outcome| {
         checked.extend(outcome.checked);
         unchecked.extend(outcome.skipped.map(|(why, help)| Unchecked {
             subject,
@@ -199,7 +200,7 @@ fn with_tasks(
         }));
         read.extend(outcome.read);
         outcome.ignores.into_iter().for_each(|ignore| seen.add(ignore));
-    }
+    });
     let codes = checked.iter().flat_map(|checked| &checked.findings).map(|located| located.finding.code.to_string());
     let warnings = seen.warnings(&codes.collect());
     warnings.into_iter().for_each(|warning| add_warning(&mut checked, warning));
@@ -418,14 +419,57 @@ impl EndSignals {
     }
 }
 
-/// Runs all tasks, on all processors. The results are in the order of the tasks. A signal ends them: their programs are killed, and
-/// their files are removed.
-fn all(tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>) -> TaskResults {
+/// Tasks that have not begun, in their order, with the number of those that have.
+struct TaskQueue {
+    begun: usize,
+    tasks: VecDeque<Task>,
+}
+
+impl Iterator for TaskQueue {
+    type Item = (usize, Task);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let task = self.tasks.pop_front()?;
+        // The memory of tens of thousands of tasks becomes that of their results.
+        if self.tasks.len() < self.tasks.capacity() / 2 {
+            self.tasks.shrink_to_fit();
+        }
+        self.begun += 1;
+        Some((self.begun - 1, task))
+    }
+}
+
+/// Results that go to their receiver in the order of the tasks.
+struct OrderedResults<'t, 'r> {
+    take: &'t mut TakeResult<'r>,
+    /// Number of the task whose result is the next.
+    next: usize,
+    /// Results of tasks behind that one.
+    early: BTreeMap<usize, (CheckSubject, Outcome)>,
+}
+
+impl OrderedResults<'_, '_> {
+    fn add(&mut self, number: usize, subject: CheckSubject, outcome: Outcome) {
+        self.early.insert(number, (subject, outcome));
+        while let Some((subject, outcome)) = self.early.remove(&self.next) {
+            (self.take)(subject, outcome);
+            self.next += 1;
+        }
+    }
+
+    /// Gives the rest to the receiver: some tasks have no result.
+    fn finish(self) {
+        self.early.into_values().for_each(|(subject, outcome)| (self.take)(subject, outcome));
+    }
+}
+
+/// Runs all tasks, on all processors. A signal ends them: their programs are killed, and their files are removed. Returns its number.
+fn all(tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>, take: &mut TakeResult<'_>) -> Option<i32> {
     let total = tasks.len();
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(total);
-    let (queue, done) = (Mutex::new(tasks.into_iter().enumerate()), AtomicUsize::new(0));
-    let (results, interrupted) = (Mutex::new(Vec::with_capacity(total)), Mutex::new(None));
-    let shortage = Mutex::new(None);
+    let (queue, done) = (Mutex::new(TaskQueue { begun: 0, tasks: tasks.into() }), AtomicUsize::new(0));
+    let results = Mutex::new(OrderedResults { take, next: 0, early: BTreeMap::new() });
+    let (interrupted, shortage) = (Mutex::new(None), Mutex::new(None));
     let versions = VersionCache::default();
     let work = || {
         // Each thread has its own event loop for the programs that it runs.
@@ -447,9 +491,7 @@ fn all(tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>) -> TaskR
                 }
             });
             match outcome {
-                Ok(outcome) => {
-                    results.lock().unwrap_or_else(PoisonError::into_inner).push((index, (subject, outcome)));
-                }
+                Ok(outcome) => results.lock().unwrap_or_else(PoisonError::into_inner).add(index, subject, outcome),
                 Err(signal) => {
                     *interrupted.lock().unwrap_or_else(PoisonError::into_inner) = Some(signal);
                     return;
@@ -466,15 +508,13 @@ fn all(tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>) -> TaskR
         work();
     });
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_by_key(|(index, _)| *index);
     let interrupted = interrupted.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let (None, Some(error)) = (interrupted, shortage.into_inner().unwrap_or_else(PoisonError::into_inner)) {
         // What no thread could take is not validated.
-        let left = queue.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let failed =
-            left.map(|(index, task)| (index, (task.subject.clone(), validate::not_begun(task.ready(), &error))));
-        results.extend(failed);
-        results.sort_by_key(|(index, _)| *index);
+        for (index, task) in queue.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            results.add(index, task.subject.clone(), validate::not_begun(task.ready(), &error));
+        }
     }
-    (results.into_iter().map(|(_, result)| result).collect(), interrupted)
+    results.finish();
+    interrupted
 }

@@ -13,10 +13,10 @@ use super::content;
 use super::input::InputStream;
 use super::listing::{At, Listing};
 use super::names::VersionCache;
-use super::store::Store;
+use super::store::{DocumentMark, Store};
 use super::validate::{self, Outcome};
 use super::{CheckOptions, Missing, listed, with_tasks};
-use crate::check::manifest::{Annotated, ConfigObject, Id};
+use crate::check::manifest::{Annotated, ConfigKey, ConfigObject, Id};
 use crate::check::render::CheckReport;
 use crate::config::{Assignments, Preset};
 use crate::flow::validate::{ValidationPlan, Validator};
@@ -53,7 +53,7 @@ impl GivenObject {
             ignore: annotated(&self.ignore),
             // They are in the assignments already.
             settings: BTreeMap::new(),
-            keys: self.contents.keys().map(|key| key.as_str().into()).collect(),
+            keys: self.contents.keys().map(|key| ConfigKey { name: key.as_str().into(), verbatim: None }).collect(),
             line: 1,
         }
     }
@@ -61,7 +61,7 @@ impl GivenObject {
 
 impl Listing {
     fn of_objects(objects: Vec<GivenObject>) -> Self {
-        let at = At { input: 0, offset: 0, length: 0, lines: 0, object: 0 };
+        let at = At { input: 0, offset: 0, length: 0, lines: 0, object: 0, mark: DocumentMark::default() };
         Self {
             inputs: vec![InputStream::of_text("", Vec::new())],
             configs: objects.iter().map(|object| (object.listed(), at)).collect(),
@@ -110,17 +110,17 @@ pub fn check_text(name: &str, text: Vec<u8>) -> CheckReport {
 fn alone(listing: &Listing, assignments: &Assignments) -> CheckReport {
     let store = Store::new(listing);
     let versions = VersionCache::default();
-    let outcome = with_tasks(&store, assignments, &OPTIONS, |tasks| {
-        let results = tasks.into_iter().map(Task::ready).map(|task| {
+    let outcome = with_tasks(&store, assignments, &OPTIONS, |tasks, take| {
+        for task in tasks.into_iter().map(Task::ready) {
             let subject = task.subject.clone();
             let outcome = match lacking(&task) {
                 Some(why) => Outcome::skipped(why, task.tree.files.values().cloned().collect()),
                 None => at_once(validate::validate(task, &store, &OPTIONS, &versions))
                     .unwrap_or_else(|| Outcome::skipped("it cannot be validated here".to_owned(), Box::default())),
             };
-            (subject, outcome)
-        });
-        (results.collect(), None)
+            take(subject, outcome);
+        }
+        None
     });
     listed(outcome.report)
 }

@@ -359,14 +359,19 @@ pub(super) fn alone(path: &Path, entry: &Entry) -> Option<Beginning> {
 
 /// Returns one validation for each file of a format: of the main file, if one is named; of those with its extension, if there are
 /// any; else of all.
-pub(super) fn each(format: &str, main: &Main, tree: &FileTree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
-    let files: Vec<_> = tree.mounted.files.iter().filter(|(_, entry)| entries.contains(entry)).collect();
-    let fits = |path: &Path| match main {
+pub(super) fn each<'t>(
+    format: &'t str,
+    main: &'t Main,
+    tree: &'t FileTree,
+    entries: &'t BTreeSet<Entry>,
+) -> impl Iterator<Item = Beginning> + 't {
+    let files = || tree.mounted.files.iter().filter(|(_, entry)| entries.contains(entry));
+    let fits = move |path: &Path| match main {
         Main::Given(main) => path.ends_with(main),
         _ => ending(path).is_some_and(|ending| ending == format || format == "json-schema"),
     };
-    let all = !matches!(main, Main::Given(_)) && !files.iter().any(|(path, _)| fits(path));
-    files.into_iter().filter(|(path, _)| all || fits(path)).filter_map(|(path, entry)| alone(path, entry)).collect()
+    let all = !matches!(main, Main::Given(_)) && !files().any(|(path, _)| fits(path));
+    files().filter(move |(path, _)| all || fits(path)).filter_map(|(path, entry)| alone(path, entry))
 }
 
 /// Returns one validation for each file, with the files beside it.

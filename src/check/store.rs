@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -16,16 +16,16 @@ use super::choice::{self, NamedBy};
 use super::envsubst::{self, NotRendered, Rendered, Substitution};
 use super::listing::{At, Listing};
 use super::objects::GivenObject;
-use crate::check::manifest::{self, Annotated, ConfigObject, Room, Snippet};
+use crate::check::manifest::{self, Annotated, ConfigKey, ConfigObject, Room, Snippet};
 use crate::check::render::{CheckSubject, InputExcerpt, Located};
 use crate::config::SettingSpec;
 
 const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
 
-/// Number of documents that are kept parsed: more than are validated at once, since each is read several times in a row.
+/// Number of documents that are kept: more than are validated at once, since each is read several times in a row.
 const KEPT: usize = 16;
 
-/// Number of bytes for each value of a document from which on it is not kept while its values are validated.
+/// Number of bytes for each entry of a document from which on it is not kept while its values are validated.
 const HEAVY: usize = 64 << 10;
 
 /// Number of lines that are shown on each side of a finding.
@@ -44,23 +44,24 @@ const LAST_COLUMN: u32 = 1 << 16;
 /// Source of a file in the inputs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Entry {
-    /// The entry `key` of a ConfigMap or Secret, by its index in the listing.
-    Key { config: u32, key: Arc<str> },
+    /// The entry of a ConfigMap or Secret, by its index in the listing, with the index of its key there. An object may have tens of thousands.
+    Key { config: u32, key: u32 },
     /// The rules of a PrometheusRule, by its index in the listing.
     Rules(usize),
     /// A snippet of nginx configuration in an object of a controller, by its index in the listing.
     Snippet(usize),
     /// A file.
-    File(Arc<Path>),
+    File(Arc<PathBuf>),
     /// All of an input, by its index.
     Input(usize),
 }
 
 impl Entry {
-    /// Returns the entry of a key of the object with that index.
-    pub(super) fn key(config: usize, key: &Arc<str>) -> Self {
-        // There are fewer objects than bytes in memory.
-        Self::Key { config: u32::try_from(config).unwrap_or(u32::MAX), key: key.clone() }
+    /// Returns the entry of the key with that index of the object with that index.
+    fn key(config: usize, key: usize) -> Self {
+        // There are fewer of them than bytes in memory.
+        let small = |index| u32::try_from(index).unwrap_or(u32::MAX);
+        Self::Key { config: small(config), key: small(key) }
     }
 
     /// Returns the index of its object.
@@ -99,66 +100,83 @@ enum Written {
 }
 
 /// Hash of the text of a document, by which it is recognised when it is read again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct DocumentMark(u64);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct DocumentMark(u64);
 
 impl DocumentMark {
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
         Self(hasher.finish())
     }
 }
 
-/// Parsed document.
+/// Document in memory. It is parsed for the first value that it has not verbatim.
 #[derive(Debug)]
-pub(super) struct Parsed {
+pub(super) struct LoadedDocument {
     mark: DocumentMark,
     text: String,
-    objects: Vec<Node>,
-    lines: LineIndex,
+    /// Number of the listed entries in it.
+    entries: usize,
+    objects: OnceLock<Vec<Node>>,
+    lines: OnceLock<LineIndex>,
     /// Positions of the values of each object.
     values: OnceLock<Vec<manifest::ValuePositions>>,
 }
 
-impl Parsed {
+impl LoadedDocument {
+    fn objects(&self) -> &[Node] {
+        self.objects.get_or_init(|| {
+            let roots = yaml::documents(&self.text).filter_map(|document| Some(document.ok()?.root));
+            roots.flat_map(manifest::objects).collect()
+        })
+    }
+
+    fn lines(&self) -> &LineIndex {
+        self.lines.get_or_init(|| LineIndex::new(self.text.as_bytes()))
+    }
+
     /// Returns the whole lines of an object, and the number of lines before them; `None` where other objects are on the same lines:
     /// these may be Secrets.
     fn own_lines(&self, object: usize) -> Option<Range<usize>> {
-        let span = self.objects.get(object)?.span;
-        let start = self.lines.range(self.lines.line(span.start)).start;
-        let end = self.lines.range(self.lines.line(span.end)).end;
+        let span = self.objects().get(object)?.span;
+        let lines = self.lines();
+        let start = lines.range(lines.line(span.start)).start;
+        let end = lines.range(lines.line(span.end)).end;
         let is_frame = |text: &str| text.chars().all(|c| c.is_whitespace() || "-,[]".contains(c));
         let alone = is_frame(&self.text[start..span.start]) && is_frame(&self.text[span.end..end]);
         alone.then_some(start..end)
     }
 
     fn values(&self) -> &[manifest::ValuePositions] {
-        self.values.get_or_init(|| self.objects.iter().map(ConfigObject::positions).collect())
+        self.values.get_or_init(|| self.objects().iter().map(ConfigObject::positions).collect())
     }
 
     /// Returns the value of a key of an object.
-    fn value(&self, object: usize, key: &str) -> Option<Result<Cow<'_, [u8]>, Box<Finding>>> {
-        let node = self.objects.get(object)?;
-        let position = self.values().get(object)?.get(node, key)?;
-        Some(ConfigObject::value_at(node, key, position))
+    fn value(&self, at: &At, key: &ConfigKey) -> Option<Result<Cow<'_, [u8]>, Box<Finding>>> {
+        let verbatim = key.verbatim.filter(|_| self.mark == at.mark);
+        if let Some(content) = verbatim.and_then(|verbatim| verbatim.content(&self.text)) {
+            return Some(Ok(content));
+        }
+        let node = self.objects().get(at.object)?;
+        let position = self.values().get(at.object)?.get(node, &key.name)?;
+        Some(ConfigObject::value_at(node, &key.name, position))
     }
 
     /// Returns the value of a key of an object as it is written, and whether it is encoded.
     fn written(&self, object: usize, key: &str) -> Option<manifest::WrittenValue<'_>> {
-        let node = self.objects.get(object)?;
+        let node = self.objects().get(object)?;
         ConfigObject::written_at(node, self.values().get(object)?.get(node, key)?)
     }
 
-    /// Returns true if it has few values for its size.
+    /// Returns true if it has few entries for its size.
     fn is_heavy(&self) -> bool {
-        let values: usize = self.values().iter().map(manifest::ValuePositions::count).sum();
-        self.text.len() / values.max(self.objects.len()).max(1) > HEAVY
+        self.text.len() / self.entries.max(1) > HEAVY
     }
 }
 
-/// Parsed document with its input and offset.
-type Kept = ((usize, u64), Arc<Parsed>);
+/// Document with its input and offset.
+type Kept = ((usize, u64), Arc<LoadedDocument>);
 
 /// Reader of the listed entries.
 pub(super) struct Store<'l> {
@@ -207,8 +225,25 @@ impl<'l> Store<'l> {
 
     /// Returns the entries of the ConfigMap or Secret with that index.
     pub(super) fn entries(&self, config: usize) -> BTreeMap<Arc<str>, Entry> {
-        let keys = self.listing.configs[config].0.keys.iter();
-        keys.map(|key| (key.clone(), Entry::key(config, key))).collect()
+        self.keys(config).map(|(name, entry)| (name.clone(), entry)).collect()
+    }
+
+    /// Returns the names of the keys of the ConfigMap or Secret with that index, with their entries.
+    pub(super) fn keys(&self, config: usize) -> impl Iterator<Item = (&'l Arc<str>, Entry)> + use<'l> {
+        let keys = self.listing.configs[config].0.keys.iter().enumerate();
+        keys.map(move |(index, key)| (&key.name, Entry::key(config, index)))
+    }
+
+    /// Returns the entry of that name of the ConfigMap or Secret with that index.
+    pub(super) fn entry(&self, config: usize, name: &str) -> Option<Entry> {
+        let keys = &self.listing.configs[config].0.keys;
+        keys.binary_search_by(|key| (*key.name).cmp(name)).ok().map(|index| Entry::key(config, index))
+    }
+
+    /// Returns the name of the key that an entry is, if it is one of a ConfigMap or Secret.
+    pub(super) fn key(&self, entry: &Entry) -> Option<&'l Arc<str>> {
+        let Entry::Key { config, key } = entry else { return None };
+        Some(&self.listing.configs[*config as usize].0.keys[*key as usize].name)
     }
 
     /// Returns the part of the inputs that an entry is.
@@ -231,10 +266,10 @@ impl<'l> Store<'l> {
                 let (snippet, at) = &self.listing.snippets[*index];
                 of_object(&snippet.id, at, snippet.line, Some(snippet.key.as_ref()))
             }
-            Entry::Key { config, key } => {
+            Entry::Key { config, .. } => {
                 let index = *config as usize;
                 let (config, at) = &self.listing.configs[index];
-                let (object, key) = (Some(self.titles[index].clone()), Some(key.clone()));
+                let (object, key) = (Some(self.titles[index].clone()), self.key(entry).cloned());
                 CheckSubject { input: input(at), object, key, line: Some(config.line.saturating_add(at.lines)) }
             }
         }
@@ -284,9 +319,8 @@ impl<'l> Store<'l> {
     }
 
     /// Returns the object in memory that an entry is a key of.
-    fn given<'e>(&self, entry: &'e Entry) -> Option<(&'l GivenObject, &'e str)> {
-        let Entry::Key { config, key } = entry else { return None };
-        Some((self.listing.given.get(*config as usize)?, key))
+    fn given(&self, entry: &Entry) -> Option<(&'l GivenObject, &'l str)> {
+        Some((self.listing.given.get(entry.config()?)?, self.key(entry)?))
     }
 
     /// Returns the text of an entry for a look at it. That of an object in memory is not copied.
@@ -328,7 +362,7 @@ impl<'l> Store<'l> {
                 let name = path.to_string_lossy().into_owned();
                 let bytes = match self.listing.texts.get(&name) {
                     Some(text) => text.clone(),
-                    None => std::fs::read(path).map_err(|error| unreadable(&name, &error))?,
+                    None => std::fs::read(&**path).map_err(|error| unreadable(&name, &error))?,
                 };
                 Ok(content(bytes, Written::Plain(name)))
             }
@@ -341,8 +375,8 @@ impl<'l> Store<'l> {
                 let (rules, at) = &self.listing.rules[*index];
                 let name = &self.listing.inputs[at.input].name;
                 let document = self.document(at).map_err(|error| unreadable(name, &error))?;
-                let start = document.lines.range(rules.first_line).start;
-                let end = document.lines.range(rules.last_line).end;
+                let start = document.lines().range(rules.first_line).start;
+                let end = document.lines().range(rules.last_line).end;
                 let text = document.text.get(start..end).ok_or_else(|| changed(name))?;
                 let lines = text.split_inclusive('\n').map(|line| line.get(rules.indent..).unwrap_or("\n"));
                 let bytes = lines.collect::<String>().into_bytes();
@@ -353,7 +387,7 @@ impl<'l> Store<'l> {
                 let (snippet, at) = &self.listing.snippets[*index];
                 let name = &self.listing.inputs[at.input].name;
                 let document = self.document(at).map_err(|error| unreadable(name, &error))?;
-                let root = document.objects.get(at.object).ok_or_else(|| changed(name))?;
+                let root = document.objects().get(at.object).ok_or_else(|| changed(name))?;
                 let text = snippet.node(root).and_then(Node::as_str).ok_or_else(|| changed(name))?;
                 let bytes = text.as_bytes().to_vec();
                 let (document, at) = (document.mark, *at);
@@ -363,14 +397,15 @@ impl<'l> Store<'l> {
                 let (config, at) = &self.listing.configs[*config as usize];
                 let name = &self.listing.inputs[at.input].name;
                 let document = self.document(at).map_err(|error| unreadable(name, &error))?;
-                let bytes = match document.value(at.object, key).ok_or_else(|| changed(name))? {
+                let key = &config.keys[*key as usize];
+                let bytes = match document.value(at, key).ok_or_else(|| changed(name))? {
                     Ok(value) => value.into_owned(),
                     Err(finding) => {
                         let place = finding.place.as_ref().map(|place| in_input(place, name, at));
                         return Err(Box::new(Finding { place, ..*finding }));
                     }
                 };
-                let (document, at, key, secret) = (document.mark, *at, key.clone(), config.secret);
+                let (document, at, key, secret) = (document.mark, *at, key.name.clone(), config.secret);
                 Ok(content(bytes, Written::Key { document, at, key, secret }))
             }
         }
@@ -379,32 +414,36 @@ impl<'l> Store<'l> {
     /// Forgets documents with few, large values, whose contents were read: their texts and trees take twice the memory of these, and are
     /// not needed before the validators have ended. For the place of a finding they are read again.
     pub(super) fn release(&self) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, parsed)| !parsed.is_heavy());
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, loaded)| !loaded.is_heavy());
     }
 
     /// Returns a document again, unless it has changed.
-    fn again(&self, at: &At, mark: DocumentMark) -> Option<Arc<Parsed>> {
+    fn again(&self, at: &At, mark: DocumentMark) -> Option<Arc<LoadedDocument>> {
         self.document(at).ok().filter(|document| document.mark == mark)
     }
 
-    fn document(&self, at: &At) -> io::Result<Arc<Parsed>> {
+    fn document(&self, at: &At) -> io::Result<Arc<LoadedDocument>> {
         let which = (at.input, at.offset);
         let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, parsed)) = kept().iter().find(|(other, _)| *other == which) {
-            return Ok(parsed.clone());
+        if let Some((_, loaded)) = kept().iter().find(|(other, _)| *other == which) {
+            return Ok(loaded.clone());
         }
         let text = String::from_utf8(self.listing.inputs[at.input].part(at.offset, at.length)?);
         let text = manifest::readable(text.map_err(io::Error::other)?);
-        let roots = yaml::documents(&text).filter_map(|document| Some(document.ok()?.root));
-        let objects = roots.flat_map(manifest::objects).collect();
-        let lines = LineIndex::new(text.as_bytes());
-        let parsed = Arc::new(Parsed { mark: DocumentMark::of(&text), text, objects, lines, values: OnceLock::new() });
+        let loaded = Arc::new(LoadedDocument {
+            mark: DocumentMark::of(&text),
+            text,
+            entries: self.listing.entries_in(which),
+            objects: OnceLock::new(),
+            lines: OnceLock::new(),
+            values: OnceLock::new(),
+        });
         let mut kept = kept();
-        kept.push_back((which, parsed.clone()));
+        kept.push_back((which, loaded.clone()));
         if kept.len() > KEPT {
             kept.pop_front();
         }
-        Ok(parsed)
+        Ok(loaded)
     }
 }
 
@@ -464,7 +503,8 @@ impl EntryContent {
                 let own = LineIndex::new(&self.bytes);
                 let moved = |offset: usize| {
                     let line = own.line(offset);
-                    let begins = document.lines.range(document.lines.line(*start) + line - 1).start;
+                    let lines = document.lines();
+                    let begins = lines.range(lines.line(*start) + line - 1).start;
                     begins + indent + offset.saturating_sub(own.range(line).start)
                 };
                 let span = Span { start: moved(span.start), end: moved(span.end.max(1) - 1) + 1 };
@@ -473,7 +513,7 @@ impl EntryContent {
             Written::Value { document, at, snippet } => {
                 let name = &store.listing.inputs[at.input].name;
                 let Some(document) = store.again(at, *document) else { return (Place::file(&**name), None) };
-                let node = document.objects.get(at.object).and_then(|root| snippet.node(root));
+                let node = document.objects().get(at.object).and_then(|root| snippet.node(root));
                 let Some(node) = node else { return (Place::file(&**name), None) };
                 let span = of_node(node, &|offset| node.locate(&document.text, offset), span);
                 document.locate(name, at, span, true)
@@ -499,7 +539,7 @@ impl EntryContent {
     }
 
     /// Returns the span in the document of a span of a value; that of the whole value where there is no such span.
-    fn of_key(document: &Parsed, at: &At, key: &str, span: Option<Span>) -> Option<Span> {
+    fn of_key(document: &LoadedDocument, at: &At, key: &str, span: Option<Span>) -> Option<Span> {
         let value = document.written(at.object, key)?;
         Some(of_node(value.node, &|offset| value.locate(&document.text, offset), span))
     }
@@ -532,18 +572,18 @@ impl EntryContent {
     }
 }
 
-impl Parsed {
+impl LoadedDocument {
     /// Returns the place in the input of a span of this document, with the lines around it, if they may be shown.
     fn locate(&self, name: &str, at: &At, span: Span, is_public: bool) -> (Place, Option<InputExcerpt>) {
         let text = self.text.as_bytes();
-        let place = self.lines.place(name, text, span);
+        let place = self.lines().place(name, text, span);
         let place = Place { line: place.line.map(|line| line.saturating_add(at.lines)), span: None, ..place };
         let own = self.own_lines(at.object).filter(|_| is_public);
         let shown = own.and_then(|own| {
             // What reaches beyond its object is cut.
             let inside = |at: usize| at.clamp(own.start, own.end);
             let span = Span { start: inside(span.start), end: inside(span.end) };
-            excerpt(text, &self.lines, own, at.lines, span)
+            excerpt(text, self.lines(), own, at.lines, span)
         });
         (place, shown)
     }

@@ -98,20 +98,21 @@ impl FileTrees {
         }
         let mounted: BTreeSet<usize> = trees.entries().filter_map(Entry::config).collect();
         let seen: BTreeSet<Entry> = trees.entries().cloned().collect();
-        let of_mounted = mounted.iter().flat_map(|config| store.entries(*config).into_values());
-        trees.idle = of_mounted.filter(|entry| !seen.contains(entry)).collect();
+        let of_mounted = mounted.iter().flat_map(|config| store.keys(*config));
+        trees.idle = of_mounted.map(|(_, entry)| entry).filter(|entry| !seen.contains(entry)).collect();
         let together = together(store);
         let mounts = |config: &usize| store.listing.given.get(*config).is_some_and(|given| given.mount.is_some());
         let objects = (0..store.listing.configs.len()).filter(|config| !mounted.contains(config) && !mounts(config));
-        trees.trees.extend(objects.map(|config| object(store.entries(config))).chain(together));
+        let object = |config| loose(TreeKind::Object, store.keys(config).map(|(name, entry)| (&**name, entry)));
+        trees.trees.extend(objects.map(object).chain(together));
         trees.mounted = mounted;
         for (root, directory) in &store.listing.directories {
             trees.trees.push(in_directory(root, directory));
         }
         let nameless = store.listing.nameless.iter();
-        trees.trees.extend(
-            nameless.map(|index| loose(TreeKind::Directory, [(PathBuf::from("stdin"), Entry::Input(*index))].into())),
-        );
+        trees
+            .trees
+            .extend(nameless.map(|index| loose(TreeKind::Directory, std::iter::once(("stdin", Entry::Input(*index))))));
         trees
     }
 
@@ -322,11 +323,6 @@ impl FileTree {
     }
 }
 
-/// Returns the files of one object without a mount.
-fn object(entries: BTreeMap<Arc<str>, Entry>) -> FileTree {
-    loose(TreeKind::Object, entries.into_iter().map(|(key, entry)| (PathBuf::from(&*key), entry)).collect())
-}
-
 /// Returns the files of the objects in memory that one program reads, each in its directory.
 fn together(store: &Store<'_>) -> Option<FileTree> {
     let given = store.listing.given.iter().enumerate();
@@ -336,7 +332,7 @@ fn together(store: &Store<'_>) -> Option<FileTree> {
     let points = mounts.iter().map(|(_, mount)| Point { path: PathBuf::clone(mount), known: false }).collect();
     let file = |(config, mount): &(usize, &PathBuf)| {
         let mount = PathBuf::clone(mount);
-        store.entries(*config).into_iter().map(move |(key, entry)| (mount.join(&*key), entry))
+        store.keys(*config).map(move |(key, entry)| (mount.join(&**key), entry))
     };
     let files: BTreeMap<PathBuf, Entry> = mounts.iter().flat_map(file).collect();
     let wanted = files.values().cloned().collect();
@@ -347,19 +343,25 @@ fn together(store: &Store<'_>) -> Option<FileTree> {
 
 /// Returns the files of a directory that was given.
 fn in_directory(root: &Path, directory: &Directory) -> FileTree {
-    let path = |file: &PathBuf| (file.clone(), Entry::File(root.join(file).into()));
-    let files = directory.files.iter().chain(&directory.beside).map(path).collect();
-    let mut tree = loose(TreeKind::Directory, files);
-    tree.wanted = directory.files.iter().map(|file| Entry::File(root.join(file).into())).collect();
+    let files = directory.files.iter().chain(&directory.beside);
+    let mut tree = loose(TreeKind::Directory, files.map(|file| (file, Entry::File(Arc::new(root.join(file))))));
+    let given = directory.files.iter().map(|file| Path::new(ANYWHERE).join(file));
+    tree.wanted = given.filter_map(|path| tree.mounted.files.get(&path).cloned()).collect();
     let empty = directory.empty.iter().map(|path| Point { path: Path::new(ANYWHERE).join(path), known: true });
     Arc::make_mut(&mut tree.mounted).points.extend(empty);
     tree
 }
 
 /// Returns a tree of files with an unknown directory.
-fn loose(kind: TreeKind, files: BTreeMap<PathBuf, Entry>) -> FileTree {
+fn loose<P: AsRef<Path>>(kind: TreeKind, files: impl Iterator<Item = (P, Entry)>) -> FileTree {
+    let anywhere = |path: &Path| {
+        // A path that is joined has room for more.
+        let mut joined = PathBuf::with_capacity(ANYWHERE.len() + 1 + path.as_os_str().len());
+        joined.extend([Path::new(ANYWHERE), path]);
+        joined
+    };
+    let files: BTreeMap<PathBuf, Entry> = files.map(|(path, entry)| (anywhere(path.as_ref()), entry)).collect();
     let wanted = files.values().cloned().collect();
-    let files = files.into_iter().map(|(path, entry)| (Path::new(ANYWHERE).join(path), entry)).collect();
     let points = vec![Point { path: ANYWHERE.into(), known: false }];
     let mounted = Arc::new(Mounted { files, points, ..Mounted::default() });
     FileTree { kind, owner: String::new(), mounted, wanted, annotated: None, container: Arc::default() }

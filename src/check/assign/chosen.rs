@@ -35,7 +35,7 @@ impl Checkers<'_> {
         for (index, rule) in assignments.rules.iter().enumerate() {
             let fits = |path: &Path| rule.files.iter().any(|glob| glob.is_match(path));
             let fitting = select(tree, open, |path, entry| match entry {
-                Entry::Key { key, .. } => fits(Path::new(&**key)) || fits(path),
+                Entry::Key { .. } => self.store.key(entry).is_some_and(|key| fits(Path::new(&**key))) || fits(path),
                 Entry::File(file) => fits(file),
                 Entry::Input(_) | Entry::Rules(_) | Entry::Snippet(_) => false,
             });

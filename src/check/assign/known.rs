@@ -191,8 +191,7 @@ impl Checkers<'_> {
             return;
         }
         for entry in open.clone() {
-            let Entry::Key { key, .. } = &entry else { continue };
-            if let Some(context) = manifest::context_of_key(key) {
+            if let Some(context) = self.store.key(&entry).and_then(|key| manifest::context_of_key(key)) {
                 open.remove(&entry);
                 self.snippet(&entry, context);
             }

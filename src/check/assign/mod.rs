@@ -249,12 +249,36 @@ impl Checkers<'_> {
         if assignment.plan.validators.is_empty() && assignment.plan.required.is_empty() {
             return BTreeSet::new();
         }
+        let beginnings: Box<dyn Iterator<Item = Beginning> + '_> = match (&assignment.preset, assignment.plan.scope()) {
+            // An object may have tens of thousands of keys: of its files only the tasks are kept.
+            (None, PlanScope::Each(name)) if !matches!(by, By::Gate | By::Sidecar) => {
+                self.assigned.tasks.reserve(entries.len());
+                Box::new(program::each(name, &assignment.plan.main, tree, entries))
+            }
+            (_, scope) => Box::new(self.beginnings((tree, entries), assignment, scope, by).into_iter()),
+        };
+        let reason = Arc::from(reason);
+        for beginning in beginnings {
+            taken.extend(beginning.takes().cloned());
+            self.add(tree, assignment, &reason, beginning, by);
+        }
+        taken
+    }
+
+    /// Returns the validations of `entries` by a validator with this scope.
+    fn beginnings(
+        &self,
+        (tree, entries): (&FileTree, &BTreeSet<Entry>),
+        assignment: &Assignment,
+        scope: PlanScope,
+        by: By,
+    ) -> Vec<Beginning> {
         let chosen = match by {
             By::Name => program::Chosen::No,
             By::Object => program::Chosen::These,
             _ => program::Chosen::All,
         };
-        let beginnings = match (&assignment.preset, assignment.plan.scope()) {
+        match (&assignment.preset, scope) {
             (_, PlanScope::Snippets) => program::snippets(&assignment.plan.main, tree, entries),
             (Some(preset), _) => program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, chosen),
             (None, PlanScope::Program(app)) => {
@@ -265,17 +289,11 @@ impl Checkers<'_> {
             }
             // A gate selects by itself among the files that it watches.
             (None, _) if matches!(by, By::Gate | By::Sidecar) => program::together(&tree.mounted, entries),
-            (None, PlanScope::Each(name)) => program::each(name, &assignment.plan.main, tree, entries),
+            (None, PlanScope::Each(name)) => program::each(name, &assignment.plan.main, tree, entries).collect(),
             (None, PlanScope::Main) => program::beside(tree, entries),
             (None, PlanScope::Together) => program::together(&tree.mounted, entries),
             (None, PlanScope::These) => program::these(tree, entries),
-        };
-        let reason = Arc::from(reason);
-        for beginning in beginnings {
-            taken.extend(beginning.takes().cloned());
-            self.add(tree, assignment, &reason, beginning, by);
         }
-        taken
     }
 
     /// Adds one validation.

@@ -15,8 +15,8 @@ mod stream;
 pub use copies::{Filled, fill};
 pub use mounted::{Mounted, Point, RenderMode, Rendering};
 pub use object::{
-    Annotated, ConfigObject, IGNORE, Id, LABEL, Object, PREFIX, RulesObject, VALIDATOR, ValuePositions, WrittenValue,
-    is_manifest, objects,
+    Annotated, ConfigKey, ConfigObject, IGNORE, Id, LABEL, Object, PREFIX, RulesObject, VALIDATOR, ValuePositions,
+    VerbatimValue, WrittenValue, is_manifest, objects,
 };
 pub use pod::{Container, EnvValue, Pod, PodVolume, Projection};
 pub use repeated::{RepeatedKey, repeated_keys};

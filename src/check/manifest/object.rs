@@ -78,9 +78,49 @@ pub struct ConfigObject {
     /// Its other annotations with [`PREFIX`], by their names.
     pub settings: BTreeMap<String, Annotated>,
     /// Keys of its entries, sorted.
-    pub keys: Vec<Arc<str>>,
+    pub keys: Vec<ConfigKey>,
     /// Line of the document at which it begins.
     pub line: u32,
+}
+
+/// Key of a ConfigMap or Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigKey {
+    /// Name.
+    pub name: Arc<str>,
+    /// Value, if its document has it verbatim.
+    pub verbatim: Option<VerbatimValue>,
+}
+
+/// Value that its document has verbatim: without escapes, folds and indentation. It is read without a tree of the document, which takes many
+/// times the memory of small values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerbatimValue {
+    /// Offset in the document.
+    start: u32,
+    length: u32,
+    encoded: bool,
+}
+
+impl VerbatimValue {
+    /// Returns the value of a node of a document with this text, if it is there verbatim.
+    #[must_use]
+    pub fn of(written: &WrittenValue<'_>, text: &str) -> Option<Self> {
+        let Yaml::Scalar(scalar) = &written.node.value else { return None };
+        let quotes = usize::from(matches!(scalar.style, Style::SingleQuoted | Style::DoubleQuoted));
+        let start = written.node.span.start + quotes;
+        let is_same = text.get(start..)?.starts_with(&scalar.text);
+        let (start, length) = (u32::try_from(start).ok()?, u32::try_from(scalar.text.len()).ok()?);
+        is_same.then_some(Self { start, length, encoded: written.encoded })
+    }
+
+    /// Returns the content in the document's `text`; `None` if it is not there.
+    #[must_use]
+    pub fn content(self, text: &str) -> Option<Cow<'_, [u8]>> {
+        let (start, length) = (usize::try_from(self.start).ok()?, usize::try_from(self.length).ok()?);
+        let value = text.get(start..start.checked_add(length)?)?;
+        if self.encoded { base64(value).map(Cow::Owned) } else { Some(Cow::Borrowed(value.as_bytes())) }
+    }
 }
 
 /// PrometheusRule, with the lines of its rules.
@@ -145,12 +185,6 @@ pub struct ValuePosition {
 pub struct ValuePositions(Vec<ValuePosition>);
 
 impl ValuePositions {
-    /// Returns the number of values.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.len()
-    }
-
     /// Returns the position of the value of `key` in the object at `node`; of several the last.
     #[must_use]
     pub fn get(&self, node: &Node, key: &str) -> Option<ValuePosition> {
@@ -198,15 +232,18 @@ impl ConfigObject {
     /// Returns the positions of all values of the object at `node`, by key.
     #[must_use]
     pub fn positions(node: &Node) -> ValuePositions {
-        let mut positions: Vec<(&str, ValuePosition)> = Vec::new();
-        for (map, (name, _)) in (0..).zip(Self::maps(node)) {
-            let entries = (0..).zip(node.get(name).map_or(&[][..], Node::entries));
-            positions
-                .extend(entries.filter_map(|(index, (key, _))| Some((key.as_str()?, ValuePosition { map, index }))));
+        let maps = Self::maps(node).map(|(name, _)| node.get(name).map_or(&[][..], Node::entries));
+        let mut positions = Vec::with_capacity(maps.iter().map(|entries| entries.len()).sum());
+        for (map, entries) in (0..).zip(&maps) {
+            let named = (0..).zip(*entries).filter(|(_, (key, _))| key.as_str().is_some());
+            positions.extend(named.map(|(index, _)| ValuePosition { map, index }));
         }
-        // It keeps the order of equal keys.
-        positions.sort_by_key(|(key, _)| *key);
-        ValuePositions(positions.into_iter().map(|(_, position)| position).collect())
+        let key = |position: &ValuePosition| {
+            let index = usize::try_from(position.index).ok()?;
+            maps[usize::from(position.map)].get(index)?.0.as_str()
+        };
+        positions.sort_unstable_by_key(|position| (key(position), position.map, position.index));
+        ValuePositions(positions)
     }
 
     /// Returns the text of a scalar, as it is written.
@@ -287,10 +324,12 @@ fn id(node: &Node) -> Option<Id> {
 fn config(id: Id, node: &Node) -> ConfigObject {
     let secret = id.is_secret();
     let maps = if secret { ["data", "stringData"] } else { ["data", "binaryData"] };
-    let entries = maps.iter().filter_map(|map| node.get(map)).flat_map(Node::entries);
-    let mut keys: Vec<Arc<str>> = entries.filter_map(|(key, _)| key.as_str().map(Arc::from)).collect();
-    keys.sort();
-    keys.dedup();
+    let maps = maps.map(|map| node.get(map).map_or(&[][..], Node::entries));
+    let mut keys = Vec::with_capacity(maps.iter().map(|entries| entries.len()).sum());
+    let names = maps.into_iter().flatten().filter_map(|(key, _)| key.as_str());
+    keys.extend(names.map(|name| ConfigKey { name: name.into(), verbatim: None }));
+    keys.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    keys.dedup_by(|one, other| one.name == other.name);
     let (label, settings) = (within(node, "labels", LABEL), settings(node));
     let (validator, ignore) = (annotation(node), ignore(node));
     ConfigObject { id, secret, label, validator, ignore, settings, keys, line: node.line }

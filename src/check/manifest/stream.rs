@@ -97,10 +97,11 @@ impl<R: BufRead> Iterator for ManifestDocuments<R> {
             if self.ended && self.begun.is_empty() {
                 return None;
             }
-            let bytes = match self.read() {
+            let mut bytes = match self.read() {
                 Ok(bytes) => bytes,
                 Err(unreadable) => return Some(Err(unreadable)),
             };
+            bytes.shrink_to_fit();
             let (lines, offset) = (self.lines, self.offset);
             self.lines += u32::try_from(bytes.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(u32::MAX);
             self.offset += bytes.len() as u64;

@@ -90,7 +90,7 @@ fn a_config_has_keys_and_an_annotation() {
                 reload-gate.dev/validator: tls\ndata: {b: eA==, a: ''}\nstringData: {c: x, a: y}\n";
     let config = config(text);
     assert_eq!((config.id.to_string().as_str(), config.secret), ("Secret web/x", true));
-    assert_eq!(config.keys.iter().map(|key| &**key).collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert_eq!(config.keys.iter().map(|key| &*key.name).collect::<Vec<_>>(), ["a", "b", "c"]);
     let annotated = config.validator.expect("it has one");
     assert_eq!((annotated.value.as_str(), annotated.place.to_string().as_str()), ("tls", ":7:32"));
 }
@@ -108,6 +108,36 @@ fn a_value_is_what_a_file_would_contain() {
     let plain = ConfigObject::written_at(&root, position).expect("it is there");
     let at = plain.locate(text, 3).expect("it is written somewhere");
     assert_eq!(&text[at..at + 4], "bG8=", "the fourth byte begins in the fifth character");
+}
+
+#[test]
+fn a_verbatim_value_is_read_from_the_text_of_its_document() {
+    let text = "kind: Secret\ndata: {encoded: aGVsbG8=, folded: \"aGVs\\nbG8=\"}\nstringData:\n  plain: a b\n  single: 'a \"b\"'\n  \
+                escaped: 'it''s'\n  double: \"a b\"\n  newline: \"a\\n\"\n  block: |\n    a\n  lines: a\n    b\n  anchor: &x !!str a\n  \
+                alias: *x\n  empty: ''\n";
+    let root = yaml::parse(text).expect("it is YAML").expect("it is not empty");
+    let positions = ConfigObject::positions(&root);
+    for (key, is_verbatim) in [
+        ("encoded", true),
+        ("folded", false),
+        ("plain", true),
+        ("single", true),
+        ("escaped", false),
+        ("double", true),
+        ("newline", false),
+        ("block", false),
+        ("lines", false),
+        ("anchor", true),
+        ("alias", true),
+        ("empty", true),
+    ] {
+        let position = positions.get(&root, key).expect("it is there");
+        let written = ConfigObject::written_at(&root, position).expect("it is there");
+        let verbatim = VerbatimValue::of(&written, text);
+        assert_eq!(verbatim.is_some(), is_verbatim, "{key}");
+        let content = ConfigObject::value_at(&root, key, position).expect("it is right");
+        assert!(verbatim.is_none_or(|verbatim| verbatim.content(text) == Some(content)), "{key}");
+    }
 }
 
 #[test]

@@ -92,6 +92,7 @@ impl<'t> Composer<'t> {
                 list.span.end = self.events.close(span, items.last().map(|last| last.span.end));
                 break;
             }
+            grow(&mut items);
             items.push(self.node(event, span, depth + 1)?);
         }
         items.shrink_to_fit();
@@ -109,7 +110,9 @@ impl<'t> Composer<'t> {
             let Some((event, span)) = self.events.next()? else {
                 return Err(broken(&key, "the text ends in a mapping"));
             };
-            entries.push((key, self.node(event, span, depth + 1)?));
+            let value = self.node(event, span, depth + 1)?;
+            grow(&mut entries);
+            entries.push((key, value));
         }
         self.repeated.extend(repeated(&entries).map(|(_, (key, _))| key.clone()));
         let mut entries = merge(entries)?;
@@ -126,6 +129,13 @@ impl<'t> Composer<'t> {
         self.size.fits(alias, depth + weight.depth)?;
         self.size.add_copy(alias, weight)?;
         Ok(node)
+    }
+}
+
+/// Makes room for another node. A long list grows by an eighth: a node takes many times its text, and the usual growth would double that.
+fn grow<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() {
+        list.reserve_exact((list.len() / 8).max(4));
     }
 }
 

@@ -215,8 +215,9 @@ impl Node {
 /// Returns the entries of a mapping whose key is there already, each with the one before it. Lists and mappings as keys are not compared.
 pub fn repeated(entries: &[(Node, Node)]) -> impl Iterator<Item = (&(Node, Node), &(Node, Node))> {
     let is_scalar = |(key, _): &&(Node, Node)| !matches!(key.value, Value::Map(_) | Value::List(_));
-    let mut sorted: Vec<_> = entries.iter().filter(is_scalar).collect();
-    sorted.sort_by_key(|(key, _)| (key.as_str(), key.span.start));
+    let mut sorted = Vec::with_capacity(entries.len());
+    sorted.extend(entries.iter().filter(is_scalar));
+    sorted.sort_unstable_by_key(|(key, _)| (key.as_str(), key.span.start));
     let is_same = |pair: &&[&(Node, Node)]| pair[0].0.as_str() == pair[1].0.as_str();
     let again: Vec<_> = sorted.windows(2).filter(is_same).map(|pair| (pair[0], pair[1])).collect();
     again.into_iter()
