@@ -289,8 +289,9 @@ fn page_is(page: &str, expected: &str) {
 #[test]
 fn every_setting_is_documented_as_it_is() {
     let mut page = "# Settings\n\nThis page lists every setting; [configuration.md](configuration.md) describes them. The program generates this page.\n\nEach \
-                    setting is a flag of `reload-gate run`, a variable, and a key of the configuration file. The key is the name of the flag \
-                    without the leading hyphens.\nA variable for several values has one value a line.\n"
+                    setting is a flag of `reload-gate run` and a variable. Settings of a gate are also keys of the configuration file: the name of \
+                    the flag without the leading hyphens.\n[stability.md](stability.md#commands-and-settings) lists those of the whole process, \
+                    which are no keys.\nA variable for several values has one value a line.\n"
         .to_owned();
     let mut heading = "";
     for setting in SETTINGS {
