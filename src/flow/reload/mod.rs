@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::flow::placeholders::{self, LivePaths, UnknownMain};
 use crate::flow::process::{Disposition, Signal, Target, TargetError, TargetSearches};
 use crate::flow::verify::{Baseline, Verification};
-use crate::sys::exec::{self, Command, End};
+use crate::sys::exec::{self, Command, End, NotStarted};
 use crate::sys::http::{HttpResponse, Method};
 use crate::sys::promise::{FOLLOWS, SEARCHES, TRIES, WAITS};
 use crate::sys::server::Server;
@@ -35,6 +35,10 @@ pub enum ReloadMethod {
 /// The number of tries of a POST and the pause between them: the application may be starting.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// The remedy where the program that reloads cannot be started.
+pub const WITHOUT_PROGRAM: &str =
+    "use an image with the program for the gate's container, or give its path (`--reload-command`)";
 
 /// The outcome of a reload request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -286,7 +290,16 @@ fn failed(message: String) -> TargetError {
 async fn run(words: &[String], timeout: Duration) -> Result<String, TargetError> {
     let name = shell_words::join(words);
     let command = Command::here(words.iter().map(Into::into).collect(), timeout);
-    let finished = exec::run(&command).await.map_err(|error| failed(error.to_string()))?;
+    let finished = match exec::run(&command).await {
+        Ok(finished) => finished,
+        Err(error @ NotStarted::Missing(_)) => {
+            return Err(TargetError::Failed {
+                message: error.to_string(),
+                help: format!("{WITHOUT_PROGRAM}; {TRIES}"),
+            });
+        }
+        Err(error) => return Err(failed(error.to_string())),
+    };
     match finished.end {
         End::Exited(0) => Ok(format!("ran `{name}`")),
         End::Exited(code) => Err(failed(format!("`{name}` exited with code {code}: {}", finished.output.trim()))),

@@ -1,6 +1,7 @@
 //! New workers of the target as the proof of a reload. IO: reads /proc.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{Baseline, Not};
@@ -10,6 +11,9 @@ use crate::sys::proc::{self, Identity};
 /// The time that a new worker must live to count: one that cannot start dies at once, and takes gunicorn's master with it.
 pub(super) const STEADY: Duration = Duration::from_millis(250);
 
+/// Programs whose workers are forks of the master. Their other children are no workers: the command of a section `program` of HAProxy, a
+/// piped log of Apache, a daemon that uWSGI attaches.
+const FORKING: [&str; 6] = ["apache2", "haproxy", "httpd", "nginx", "php-fpm", "uwsgi"];
 /// Programs that load an application after the start of a worker.
 const INTERPRETERS: [&str; 4] = ["python", "pypy", "ruby", "uwsgi"];
 /// A worker that has waited so often within [`STEADY`] serves requests.
@@ -30,9 +34,10 @@ pub(super) async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, Stri
         return Err(Not::Ever(format!("pid {} refused the reload: {refusal}", master.pid)));
     }
     let children = target.children();
-    let Some(worker) = new_one(&children, baseline) else {
+    let program = WorkerProgram::of(target, &children);
+    let Some(worker) = new_one(&children, baseline, &program) else {
         // Those that died at once may have done so between two looks.
-        if replaces_all(master) && !children.iter().any(serves) && baseline.at.elapsed() > LONGEST_LOAD {
+        if replaces_all(master) && !has_worker(target) && baseline.at.elapsed() > LONGEST_LOAD {
             return nothing_serves(target).await;
         }
         return Err(Not::Yet(format!("pid {} started no new worker", master.pid)));
@@ -45,8 +50,12 @@ pub(super) async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, Stri
     if let Some(refusal) = baseline.refusal() {
         return Err(Not::Ever(format!("pid {} refused the reload: {refusal}", master.pid)));
     }
+    // A child is a fork of the master until it executes a program of its own.
+    if worker.is_alive() && !WorkerProgram::of(target, &children).runs_in(worker) {
+        return Err(Not::Yet(format!("pid {} started no new worker", master.pid)));
+    }
     if !worker.is_alive() {
-        if !target.children().iter().any(serves) {
+        if !has_worker(target) {
             return nothing_serves(target).await;
         }
         return Err(Not::Yet(format!("pid {} started workers that died at once, and no other", master.pid)));
@@ -70,10 +79,37 @@ fn ended(pid: i32) -> Result<(Option<i32>, String), Not> {
     Err(Not::Ended(format!("pid {pid} exited after the reload request")))
 }
 
+/// The program of the workers of a master, where they are forks of it; `None` if they may run any.
+struct WorkerProgram(Option<PathBuf>);
+
+impl WorkerProgram {
+    fn of(target: &Target, children: &BTreeSet<Identity>) -> Self {
+        let program = proc::exe(target.pid());
+        let is_forking = |program: &PathBuf| {
+            let name = program.file_name().unwrap_or_default().to_string_lossy();
+            FORKING.iter().any(|known| name.starts_with(known))
+                || children.iter().any(|child| proc::exe(child.pid).is_some_and(|exe| exe == *program))
+        };
+        Self(program.filter(is_forking))
+    }
+
+    /// Returns `true` for a child that may be a worker. The program of one that has ended, or that the gate may not see, is unknown.
+    fn runs_in(&self, child: Identity) -> bool {
+        self.0.as_ref().is_none_or(|program| proc::exe(child.pid).is_none_or(|exe| exe == *program))
+    }
+}
+
+/// Returns `true` if a master has a worker that takes new requests.
+fn has_worker(target: &Target) -> bool {
+    let children = target.children();
+    let program = WorkerProgram::of(target, &children);
+    children.into_iter().any(|child| serves(&child) && program.runs_in(child))
+}
+
 /// One of these workers that was not there before the reload; of gunicorn's, rather one that has loaded its application.
-fn new_one(children: &BTreeSet<Identity>, baseline: &Baseline) -> Option<Identity> {
+fn new_one(children: &BTreeSet<Identity>, baseline: &Baseline, program: &WorkerProgram) -> Option<Identity> {
     let beats = |worker: &Identity| Heartbeat::of(worker.pid) == Heartbeat::Beats;
-    let mut new = children.difference(&baseline.children).copied();
+    let mut new = children.difference(&baseline.children).copied().filter(|child| program.runs_in(*child));
     new.clone().find(beats).or_else(|| new.next())
 }
 
@@ -99,7 +135,7 @@ async fn nothing_serves(target: &Target) -> Result<(Option<i32>, String), Not> {
     if !target.identity().is_alive() {
         return ended(pid);
     }
-    if target.children().iter().any(serves) {
+    if has_worker(target) {
         return Err(Not::Yet(format!("pid {pid} started workers that died at once, and no other")));
     }
     Err(Not::Deserted(format!("pid {pid} started workers that died at once, and has none any more")))
