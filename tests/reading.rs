@@ -343,7 +343,7 @@ fn an_absolute_link_in_the_targets_root_is_followed_there() {
 }
 
 #[test]
-fn an_included_link_that_leads_nowhere_is_rejected_until_it_leads_to_a_file() {
+fn an_included_link_that_leads_nowhere_is_reported_until_it_leads_to_a_file() {
     needs!("nginx");
     let mut nginx = Nginx::start();
     let etc = nginx.directory().join("etc");
