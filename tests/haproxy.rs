@@ -84,6 +84,21 @@ fn a_program_section_is_validated_as_the_master_reads_it() {
 }
 
 #[test]
+fn the_command_of_a_program_section_is_no_worker() {
+    needs!("haproxy");
+    // The command is executed anew at each reload.
+    let text = |port, body: &str| Haproxy::text(port, body, "") + "program helper\n    command sleep 1000\n";
+    let port = free_port();
+    let mut haproxy = Haproxy::run("-W", port, &[("haproxy.cfg", &text(port, "one"))], main_file);
+    let mut gate = gate(&haproxy, &[]);
+    haproxy.volume.write(&[("haproxy.cfg", &text(port, "two"))]);
+    let verified = gate.wait_for("verified");
+    let program = std::fs::read_link(format!("/proc/{}/exe", verified["pid"])).expect("it runs");
+    assert!(program.ends_with(&haproxy.name), "{}: {verified}", program.display());
+    eventually("haproxy serves the new configuration", || haproxy.serves("two"));
+}
+
+#[test]
 fn a_master_that_notifies_a_service_manager_is_reloaded() {
     needs!("haproxy");
     let port = free_port();

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use crate::privileges::needs_root;
 use crate::support::{
-    Background, Cage, Gate, Haproxy, Kubelet, Nginx, Volume, command, copy, eventually, free_port, gate_command, needs,
-    served, skip, unique,
+    Background, Cage, Gate, Haproxy, Kubelet, Nginx, Volume, authority, command, copy, eventually, free_port,
+    gate_command, needs, served, skip, unique,
 };
 
 /// An nginx that includes a ConfigMap from beside its main file.
@@ -340,4 +340,53 @@ fn an_absolute_link_in_the_targets_root_is_followed_there() {
         cage.write("one", "");
         gate.wait_for("verified");
     }
+}
+
+#[test]
+fn an_included_link_that_leads_nowhere_is_reported_until_it_leads_to_a_file() {
+    needs!("nginx");
+    let mut nginx = Nginx::start();
+    let etc = nginx.directory().join("etc");
+    fs::create_dir_all(etc.join("sites")).expect("there is room");
+    fs::write(etc.join("nginx.conf"), nginx.config("two", "include sites/*;")).expect("there is room");
+    let binary = nginx.directory().join(&nginx.name);
+    // The port is free only when the old one has ended.
+    nginx.process = Background::start(command("sleep").arg("1000"));
+    let mut other = command(binary);
+    other.arg("-c").arg(etc.join("nginx.conf")).arg("-p").arg(nginx.directory()).args(["-g", "daemon off;"]);
+    nginx.process = Background::start(other.stderr(Stdio::null()));
+    eventually("it serves", || nginx.serves("two"));
+    let watch = etc.to_str().expect("it is UTF-8");
+    let mut gate = Gate::run(&["--app", "nginx", "--process", &nginx.name, "--watch", watch]);
+    gate.wait_for("verified");
+    std::os::unix::fs::symlink("../site", etc.join("sites/site")).expect("there is room");
+    let rejected = gate.wait_for_any(&["rejected", "inconclusive"]);
+    assert!(rejected.to_string().contains("sites/site"), "{rejected}");
+    fs::write(etc.join("site"), "").expect("there is room");
+    gate.wait_for("verified");
+    gate.wait_for("recovered");
+}
+
+#[test]
+fn a_certificate_outside_of_the_sources_is_reported() {
+    needs!("nginx", "openssl");
+    let mut nginx = Nginx::start();
+    let outside = tempfile::tempdir().expect("there is room");
+    authority(outside.path());
+    let at = |name: &str| outside.path().join(name).display().to_string();
+    let watch = nginx.volume.path().to_str().expect("it is UTF-8").to_owned();
+    let arguments = ["--app", "nginx", "--process", &nginx.name, "--watch", &watch].map(str::to_owned);
+    let mut gate = Gate::run(&arguments.each_ref().map(String::as_str));
+    gate.wait_for("verified");
+    let more = format!("ssl_certificate {}; ssl_certificate_key {};", at("server.pem"), at("server.key"));
+    nginx.write("two", &more);
+    let unwatched = gate.wait_for("watch_degraded");
+    let message = format!("`{}` and 1 more files are read and not watched", at("server.key"));
+    assert_eq!(unwatched["message"], message, "{unwatched}");
+    let help = unwatched["help"].as_str().expect("there is one");
+    assert!(help.starts_with(&format!("add `--watch {}`: ", outside.path().display())), "{help}");
+    gate.wait_for("verified");
+    let output = gate_command().arg("doctor").args(&arguments).output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.lines().any(|line| line.starts_with("warn") && line.contains(&message)), "{text}");
 }

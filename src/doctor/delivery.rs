@@ -43,7 +43,7 @@ pub(super) async fn examine(
                 checks.fail("reload", message, help);
             }
         },
-        ReloadMethod::Command(words) => installed("reload", words, checks),
+        ReloadMethod::Command(words) => installed(words, checks),
     }
     proven(gate, snapshot, target, checks).await;
 }
@@ -64,14 +64,14 @@ fn check_signal(target: &Target, signal: Signal, allow_uncaught: bool, checks: &
     }
 }
 
-fn installed(check: &'static str, words: &[String], checks: &mut Checks<'_>) {
+/// Checks that the program which reloads is there.
+fn installed(words: &[String], checks: &mut Checks<'_>) {
     let program = words.first().map(String::as_str).unwrap_or_default();
     if exec::is_installed(OsStr::new(program)) {
-        return checks.ok(check, format!("`{program}` is installed"));
+        return checks.ok("reload", format!("`{program}` is installed"));
     }
     let message = format!("`{program}` is not installed here, or not on the PATH");
-    let help = "use an image with the program for the gate's container";
-    checks.fail(check, message, help);
+    checks.fail("reload", message, reload::WITHOUT_PROGRAM);
 }
 
 async fn proven(gate: &GateConfig, snapshot: Option<&Snapshot>, target: Option<&Target>, checks: &mut Checks<'_>) {

@@ -1,5 +1,6 @@
 //! Checks of validation: the current configuration is validated in each place, as a change would be.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use reload_gate_contract::Verdict;
@@ -27,6 +28,8 @@ struct ValidationTrial {
     verdict: Option<Verdict>,
     message: String,
     help: Option<String>,
+    /// Files that the target reads and that are in no source.
+    unwatched: Vec<PathBuf>,
 }
 
 impl ValidationTrial {
@@ -65,6 +68,9 @@ pub(super) async fn examine(
         return (Tier::None, Some(help.into()));
     };
     let configured = validated(gate, tree.clone(), target).await;
+    if let Some((message, help)) = run::unwatched(&configured.unwatched) {
+        checks.warn("watch", message, help);
+    }
     // The user chose this root, and the validation works there; the target's root is no alternative.
     let chosen = gate.plan.root == RootChoice::Local && configured.works() && configured.location == Location::Here;
     let mut next = "add the application's own checker: `--app NAME`, or `--validate CMD`".to_owned();
@@ -190,7 +196,13 @@ async fn validated(gate: &GateConfig, tree: Arc<Tree>, target: Option<&Target>) 
         Ok(validation) => trial_of(&validation, target),
         Err(target_error) => {
             let (message, help, _) = target_error.into_parts();
-            ValidationTrial { location: Location::Nowhere, verdict: None, message, help: Some(help) }
+            ValidationTrial {
+                location: Location::Nowhere,
+                verdict: None,
+                message,
+                help: Some(help),
+                unwatched: Vec::new(),
+            }
         }
     }
 }
@@ -216,7 +228,8 @@ fn trial_of(validation: &Validation, target: Option<&Target>) -> ValidationTrial
         _ if verdict == Verdict::Accepted && kept_out.is_none() => None,
         _ => own_help(),
     };
-    ValidationTrial { location: validation.location, verdict: Some(verdict), message, help }
+    let (location, unwatched) = (validation.location, validation.unwatched.iter().cloned().collect());
+    ValidationTrial { location, verdict: Some(verdict), message, help, unwatched }
 }
 
 fn remedy_to_enter(target: &Target) -> Option<String> {

@@ -1,6 +1,6 @@
 //! A configuration as a value: its files, their contents, and one digest over all of them. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::os::unix::ffi::OsStrExt as _;
@@ -98,13 +98,15 @@ impl fmt::Debug for Digest {
 /// With one source, a name is the path inside it; with several, the path under which the application sees the file. A tree is read
 /// as the map of its files: it dereferences to that.
 ///
-/// Entries without content are no part of its value: they say nothing about whether the configuration changed.
+/// Entries without content are no part of its value, except for those that the configuration includes: a program refuses to read one of them.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     files: BTreeMap<PathBuf, Vec<u8>>,
     /// Links that leave the sources and lead to no configuration, such as `modules` or `logs`, each with its target.
     links: BTreeMap<PathBuf, PathBuf>,
     without_content: BTreeMap<PathBuf, EntryWithoutContent>,
+    /// Names of those entries without content that the configuration includes.
+    included: BTreeSet<PathBuf>,
 }
 
 /// An entry of a directory that a program meets if it includes all entries, and cannot read.
@@ -118,7 +120,7 @@ pub enum EntryWithoutContent {
 
 impl PartialEq for Tree {
     fn eq(&self, other: &Self) -> bool {
-        (&self.files, &self.links) == (&other.files, &other.links)
+        (&self.files, &self.links) == (&other.files, &other.links) && self.included().eq(other.included())
     }
 }
 
@@ -153,6 +155,16 @@ impl Tree {
         self.without_content.insert(name, entry);
     }
 
+    /// Lets an entry without content count, since the configuration includes it.
+    pub fn include(&mut self, name: PathBuf) {
+        self.included.insert(name);
+    }
+
+    /// Returns the entries without content that the configuration includes.
+    fn included(&self) -> impl Iterator<Item = (&PathBuf, EntryWithoutContent)> {
+        self.included.iter().filter_map(|name| Some((name, *self.without_content.get(name)?)))
+    }
+
     /// Returns the tree as a copy of it has it, where only links are left of the entries without content.
     #[must_use]
     pub fn as_copied(self: Arc<Self>) -> Arc<Self> {
@@ -161,6 +173,7 @@ impl Tree {
         }
         let mut tree = Arc::unwrap_or_clone(self);
         tree.without_content.retain(|name, _| tree.links.contains_key(name));
+        tree.included.clear();
         Arc::new(tree)
     }
 }
@@ -228,6 +241,17 @@ impl Revision {
             hash_name(&mut whole, target);
             files.insert(name.clone(), Digest::of(&[b"link to ", target.as_os_str().as_bytes()].concat()));
         }
+        for (name, entry) in tree.included() {
+            // Neither a file nor a link has this length.
+            whole.update((u64::MAX - 1).to_le_bytes());
+            hash_name(&mut whole, name);
+            let kind = match entry {
+                EntryWithoutContent::Directory => b"directory".as_slice(),
+                EntryWithoutContent::DanglingLink => b"dangling link",
+            };
+            whole.update(Digest::of(kind).0);
+            files.insert(name.clone(), Digest::of(kind));
+        }
         Self { files, digest: Digest(whole.finalize().into()) }
     }
 
@@ -243,7 +267,7 @@ impl Revision {
         self.files.get(name).copied()
     }
 
-    /// Returns the number of files and links.
+    /// Returns the number of files, links and included entries without content.
     #[must_use]
     pub fn len(&self) -> usize {
         self.files.len()
@@ -332,6 +356,26 @@ mod tests {
         assert_eq!(before.changed_since(&linked("modules", "/opt/modules")), ["modules"].map(PathBuf::from));
         assert_ne!(before.digest(), linked("module", "s/usr/lib/nginx/modules").digest());
         assert_ne!(before.digest(), revision(&[("a", "1"), ("modules", "/usr/lib/nginx/modules")]).digest());
+    }
+
+    #[test]
+    fn an_entry_without_content_counts_if_it_is_included() {
+        let with = |entry: EntryWithoutContent, is_included: bool| {
+            let mut tree: Tree = [("a".into(), b"1".to_vec())].into();
+            tree.note("sites/b".into(), entry);
+            if is_included {
+                tree.include("sites/b".into());
+            }
+            tree
+        };
+        let (plain, link) =
+            (with(EntryWithoutContent::DanglingLink, false), with(EntryWithoutContent::DanglingLink, true));
+        let directory = with(EntryWithoutContent::Directory, true);
+        assert_eq!(Revision::of(&plain), revision(&[("a", "1")]));
+        assert_eq!(Revision::of(&link).changed_since(&Revision::of(&plain)), ["sites/b"].map(PathBuf::from));
+        assert_ne!(Revision::of(&link).digest(), Revision::of(&directory).digest());
+        assert!(plain != link && link != directory, "their values differ, too");
+        assert_eq!(*Arc::new(link).as_copied(), plain, "a copy does not have it");
     }
 
     #[test]

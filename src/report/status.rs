@@ -343,6 +343,13 @@ impl GateStatus {
         Some(format!("{}: {}", replaced.event.as_str(), visible(message)))
     }
 
+    /// Returns `true` if the newest content could not be read: the verdict that is open is about none that has a digest.
+    fn is_unreadable(&self) -> bool {
+        let of = |revision: &Option<RevisionStatus>| revision.as_ref().map(|revision| revision.digest.clone());
+        let is_verdict = [Kind::Rejected, Kind::Inconclusive].iter().any(|kind| kind.as_str() == self.reported());
+        is_verdict && self.running.is_some() && of(&self.running) == of(&self.desired)
+    }
+
     fn text(&self) -> String {
         let gate = visible(&self.gate);
         let running = self.running.as_ref().map(|running| format!("running {}", running.shown()));
@@ -362,7 +369,10 @@ impl GateStatus {
             }
         };
         if !self.live {
-            let desired = self.desired.as_ref().map(|desired| format!("desired {}", desired.shown()));
+            let desired = self.desired.as_ref().map(|desired| match self.is_unreadable() {
+                true => "desired unknown: what lies in the sources cannot be read".to_owned(),
+                false => format!("desired {}", desired.shown()),
+            });
             for line in desired.into_iter().chain(running) {
                 text += &format!("    {line}\n");
             }
@@ -520,6 +530,34 @@ mod tests {
         assert!(is_shown(gate(Kind::Rejected, vec![ended()])), "it has ended");
         assert!(!is_shown(gate(Kind::Rejected, vec![ended(), decision(Level::Info, "pid 6")])), "it has a successor");
         assert!(!is_shown(gate(Kind::TargetMissing, vec![ended()])), "the incident says it");
+    }
+
+    #[test]
+    fn a_content_that_cannot_be_read_is_not_called_the_running_one() {
+        let revision = |content: &[u8]| {
+            let since = "2026-01-01T00:00:00Z".to_owned();
+            Some(RevisionStatus { digest: Digest::of(content).to_string(), since })
+        };
+        let text = |event: &str, desired: &[u8]| {
+            let gate = GateStatus {
+                gate: "web".into(),
+                ready: true,
+                live: false,
+                desired: revision(desired),
+                validated: None,
+                running: revision(b"one"),
+                diverged_seconds: 1.0,
+                watch_mode: "inotify".into(),
+                rollout: None,
+                standing: Some(serde_json::json!({ "event": event })),
+                alerts: Vec::new(),
+                recent: Vec::new(),
+            };
+            gate.text()
+        };
+        assert!(text("rejected", b"one").contains("desired unknown: what lies in the sources cannot be read\n"));
+        assert!(text("rejected", b"two").contains("desired 3fc4ccfe7458 since"), "{}", text("rejected", b"two"));
+        assert!(text("target_missing", b"one").contains("desired 7692c3ad3540 since"), "it is about the target");
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod target;
 
 pub use effects::{validate, verification_at};
 pub use single::{once, reload, without_promises};
-pub use startup::confined;
+pub use startup::{confined, unwatched};
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;

@@ -15,6 +15,8 @@ use crate::report::{Event, Kind, Level};
 use crate::sys::proc;
 
 const WITHOUT_EFFECT: Code = Code::new("reload-without-effect");
+/// The number of directories that a remedy names.
+const DIRECTORIES: usize = 3;
 
 /// The events at the start: what the gate will do, and what can never work.
 pub(super) fn at_start(config: &GateConfig, findings: Vec<Finding>) -> Vec<Event> {
@@ -53,21 +55,26 @@ pub(super) fn about_target(config: &GateConfig, target: &Target, loaded: Option<
     frozen.chain(reload).collect()
 }
 
-/// A note about files that the target reads as configuration and that are in no source; `None` if there are none.
+/// A note about files that the target reads and that are in no source; `None` if there are none.
 pub(super) fn about_unwatched(files: &[PathBuf]) -> Option<Event> {
+    let (message, help) = unwatched(files)?;
+    Some(Event { level: Level::Info, ..Event::new(Kind::WatchDegraded).message(message).help(Some(help)) })
+}
+
+/// A description of files that the target reads and that are in no source, and the remedy; `None` if there are none.
+#[must_use]
+pub fn unwatched(files: &[PathBuf]) -> Option<(String, String)> {
     let first = files.first()?;
     let message = match files.len() {
         1 => format!("`{}` is read and not watched", first.display()),
         several => format!("`{}` and {} more files are read and not watched", first.display(), several - 1),
     };
-    let help = first.parent().map(|directory| {
-        format!(
-            "add `--watch {}`: a change there is not noticed, and not validated before a reload",
-            directory.display()
-        )
-    });
-    let event = Event::new(Kind::WatchDegraded).message(message).help(help);
-    Some(Event { level: Level::Info, ..event })
+    let mut directories: Vec<&Path> = files.iter().filter_map(|file| file.parent()).collect();
+    directories.dedup();
+    let watch: Vec<_> =
+        directories.iter().take(DIRECTORIES).map(|path| format!("`--watch {}`", path.display())).collect();
+    let help = format!("add {}: a change there is not noticed, and not validated before a reload", watch.join(", "));
+    Some((message, help))
 }
 
 fn started(config: &GateConfig) -> String {

@@ -50,6 +50,7 @@ pub(super) fn reading(layers: &Layers<'_>) -> ReadOptions {
         links: layers.get(LINKS),
         selection: Selection::new(patterns(INCLUDE), patterns(EXCLUDE)),
         quiet: layers.get(SETTLE),
+        is_copied: !layers.get(PUBLISH).is_empty(),
     }
 }
 

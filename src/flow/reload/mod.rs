@@ -36,6 +36,10 @@ pub enum ReloadMethod {
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// The remedy where the program that reloads cannot be started.
+pub const WITHOUT_PROGRAM: &str =
+    "use an image with the program for the gate's container, or give its path (`--reload-command`)";
+
 /// The outcome of a reload request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sent {
@@ -294,6 +298,9 @@ async fn run(words: &[String], timeout: Duration) -> Result<String, TargetError>
     let command = Command::here(words.iter().map(Into::into).collect(), timeout);
     let finished = exec::run(&command).await.map_err(|error| match error {
         NotStarted::Short { .. } => not_requested(error.to_string()),
+        NotStarted::Missing(_) => {
+            TargetError::Failed { message: error.to_string(), help: format!("{WITHOUT_PROGRAM}; {TRIES}") }
+        }
         error => failed(error.to_string()),
     })?;
     match finished.end {

@@ -64,7 +64,9 @@ fn outcome_of(method: &ReloadMethod) -> Result<String, String> {
     match request_reload(method, &Selector::default(), None) {
         Ok((Sent::Requested { pid: None, signal: None, message, restarts: false }, _)) => Ok(message),
         Err(TargetError::Failed { message, help }) => {
-            assert!(help.contains("the application's own log"), "{help}");
+            let is_missing = message.contains(" is not installed here");
+            let remedy = if is_missing { "give its path (`--reload-command`)" } else { "the application's own log" };
+            assert!(help.contains(remedy), "{help}");
             Err(message)
         }
         other => panic!("{other:?}"),

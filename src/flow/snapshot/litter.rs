@@ -46,9 +46,22 @@ const TOOLS: [&str; 15] = [
     "desktop.ini",
 ];
 /// Beginnings of names of the same kind: Emacs's locks, GIO's and AppleDouble's copies, files that are removed while they are open on NFS
-/// and FUSE, the desktop's waste, whiteouts, and the names that volumes keep for themselves.
-const TOOL_BEGINNINGS: [&str; 10] =
-    [".#", ".~lock.", ".goutputstream-", "._", ".nfs0", ".fuse_hidden", ".Trash-", ".wh.", "..", ".syncthing."];
+/// and FUSE, the desktop's waste, whiteouts, the names that volumes keep for themselves, and the files that Ansible (`atomic_move()` in
+/// `module_utils/basic.py`) and Chef (`file_content_management/tempfile.rb`) write before they rename.
+const TOOL_BEGINNINGS: [&str; 12] = [
+    ".#",
+    ".~lock.",
+    ".goutputstream-",
+    "._",
+    ".nfs0",
+    ".fuse_hidden",
+    ".Trash-",
+    ".wh.",
+    "..",
+    ".syncthing.",
+    ".ansible_tmp",
+    ".chef-",
+];
 /// Ends of hidden names: vim's swap and undo files, Kate's swap files, hidden backup copies.
 const HIDDEN_ENDS: [&str; 5] = [".un~", ".kate-swp", "~", ".part", ".crdownload"];
 /// Ends of backup copies and temporary files: those of editors, dpkg, ucf, rpm, pacman and apk, and of Python and JetBrains.
@@ -139,15 +152,32 @@ pub(super) struct Reads {
 impl Reads {
     /// Collects what the files of `tree` name. Only names that one of `wanted` has are kept.
     pub(super) fn of(tree: &Tree, wanted: &BTreeSet<String>) -> Self {
+        Self::by(tree, wanted, |_| true)
+    }
+
+    /// Collects the same without patterns that may be no paths, such as a sole `*`: those in lines that include files, and those that name
+    /// their directory.
+    pub(super) fn of_includes(tree: &Tree, wanted: &BTreeSet<String>) -> Self {
+        Self::by(tree, wanted, |word| {
+            let directory = word.text.rsplit_once('/').map_or("", |(directory, _)| directory);
+            word.is_include || directory.contains(|letter: char| letter.is_ascii_alphanumeric())
+        })
+    }
+
+    fn by(tree: &Tree, wanted: &BTreeSet<String>, is_path: impl Fn(&NamedWord<'_>) -> bool) -> Self {
         let mut reads = Self::default();
         let mut known = BTreeSet::new();
         for content in tree.values() {
-            for NamedWord { text: word, .. } in named::patterns(content) {
-                let last = word.rsplit('/').next().unwrap_or(word);
+            for word in named::patterns(content) {
+                let last = word.text.rsplit('/').next().unwrap_or(word.text);
                 if wanted.contains(last) {
                     reads.names.insert(last.to_owned());
-                } else if last.contains(['*', '?', '[']) && reads.patterns.len() < PATTERNS && known.insert(word) {
-                    reads.patterns.extend(pattern(word));
+                } else if last.contains(['*', '?', '['])
+                    && reads.patterns.len() < PATTERNS
+                    && is_path(&word)
+                    && known.insert(word.text)
+                {
+                    reads.patterns.extend(pattern(word.text));
                 }
             }
         }
@@ -220,6 +250,8 @@ mod tests {
             ".fuse_hidden0000",
             ".app.conf.kate-swp",
             ".app.conf.Xy12Zz",
+            ".ansible_tmpq1w2e3a.app.conf",
+            ".chef-app.conf20260101-1-x",
         ] {
             assert_eq!(class(name), Class::Tool, "{name}");
         }
@@ -271,6 +303,7 @@ mod tests {
             ".htpasswd",
             ".env",
             ".env.docker",
+            ".ansible.cfg",
             "~",
             "swp",
             ".bak",

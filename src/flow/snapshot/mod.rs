@@ -73,6 +73,8 @@ pub struct ReadOptions {
     pub selection: Selection,
     /// The quiet period of directories without a commit point.
     pub quiet: Duration,
+    /// The application reads a copy, which has files and links alone.
+    pub is_copied: bool,
 }
 
 /// A tree that was read.

@@ -78,7 +78,8 @@ pub struct Validation {
     pub read: BTreeSet<PathBuf>,
     /// Files that the target reads as configuration, by its own rules, as far as they are known.
     pub configuration: BTreeSet<PathBuf>,
-    /// Files outside of the tree, and not beside the main file, that the target reads as configuration, as far as they are known.
+    /// Files outside of the tree that the target reads, as far as they are known: configuration that does not lie beside the main file, and
+    /// certificates.
     pub unwatched: BTreeSet<PathBuf>,
     /// A validator may have read files outside of the tree, whose changes nothing announces.
     pub reads_beyond: bool,
@@ -366,10 +367,16 @@ impl ValidationPlan {
         if lookup.is_none() && !asks_nginx {
             return None;
         }
-        let search = move || match lookup {
-            Some(lookup) => reading::obstacle(&lookup, &input),
-            None if asks_nginx => builtin::nginx::obstacle(&input),
-            None => None,
+        let search = move || {
+            let found = match lookup {
+                Some(lookup) => reading::obstacle(&lookup, &input),
+                None if asks_nginx => builtin::nginx::obstacle(&input),
+                None => None,
+            };
+            if found.is_none() {
+                reading::certificates::note(&input);
+            }
+            found
         };
         // A search that does not end says nothing.
         worker::run(WorkKind::Files, self.timeout, search).await.ok().flatten()

@@ -3,6 +3,9 @@
 //! gunicorn's master reads its configuration file anew on SIGHUP, and keeps every module that it has imported
 //! (`Arbiter.reload()` in `gunicorn/arbiter.py`): with `--preload` the whole application, otherwise what the configuration imports, and a
 //! configuration that is itself a module. It keeps its logger too, so it reads the file of `logconfig` at its start alone (`Arbiter.setup()`).
+//!
+//! Apache httpd takes the values of `${NAME}` from its environment, which it has from its start: apache2ctl(8) executes the file `envvars` and then
+//! starts the server, or sends it a signal.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -39,6 +42,9 @@ static LOG_SETTING: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 /// A string of Python.
 static STRING: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"['"]([^'"\n]+)['"]"#).ok());
+/// The names of Apache httpd, and the file with the variables of its start.
+const APACHE: [&str; 2] = ["apache2", "httpd"];
+const APACHE_VARIABLES: &str = "envvars";
 /// The environment variable with further arguments (`WSGIApplication` in `gunicorn/app/base.py`).
 pub const GUNICORN_ARGUMENTS: &str = "GUNICORN_CMD_ARGS";
 
@@ -69,8 +75,13 @@ impl Loaded {
     /// The reason why a reload cannot bring all of `tree` into effect in this process, if there is one.
     #[must_use]
     pub fn limit(&self, revision: &Revision, tree: &Tree, main: Option<&Path>) -> Option<Proof> {
-        let configuration = self.configuration(tree, main)?;
         let changed = revision.changed_since(&self.revision);
+        let variables: Vec<&PathBuf> = changed.iter().filter(|file| self.is_of_start(file, main)).collect();
+        if !variables.is_empty() {
+            let why = "Apache has the variables of its start, and a signal gives it no others";
+            return Some(ineffective(&variables, why));
+        }
+        let configuration = self.configuration(tree, main)?;
         let others: Vec<&PathBuf> = changed.iter().filter(|file| !configuration.files.contains(file)).collect();
         if self.is_preloaded(tree, &configuration.files) && !others.is_empty() {
             let why =
@@ -174,6 +185,13 @@ impl Loaded {
         let is_python = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "py");
         let changed = if self.is_gunicorn() { revision.changed_since(&self.revision) } else { Vec::new() };
         changed.into_iter().filter(is_python).collect()
+    }
+
+    /// Returns `true` for the file that gave Apache its environment: it lies beside the main file.
+    fn is_of_start(&self, file: &Path, main: Option<&Path>) -> bool {
+        let program = self.words.first().and_then(|word| word.rsplit('/').next()).unwrap_or_default();
+        let is_beside = main.is_none_or(|main| main.parent() == file.parent());
+        APACHE.contains(&program) && file.file_name().is_some_and(|name| name == APACHE_VARIABLES) && is_beside
     }
 
     fn is_gunicorn(&self) -> bool {
@@ -314,6 +332,25 @@ mod tests {
         assert!(preloaded(&PLAIN, "", "workers = 1; preload_app = True"));
         assert!(preloaded(&PLAIN, "", "preload_app: bool = True"));
         assert!(!preloaded(&PLAIN, "", "preload_app = False"));
+    }
+
+    #[test]
+    fn the_variables_of_apache_are_those_of_its_start() {
+        let of = |value: &str, main: &str| tree(&[("apache2.conf", main), ("envvars", value), ("more/envvars", value)]);
+        let before = of("export A=1", "one");
+        let limit = |words: &[&str], after: &Tree| {
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            let loaded = Loaded::new(Arc::new(Revision::of(&before)), words);
+            loaded.limit(&Revision::of(after), after, Some(Path::new("apache2.conf")))
+        };
+        let Some(Proof::Ineffective { message, .. }) =
+            limit(&["/usr/sbin/apache2", "-k", "start"], &of("export A=2", "one"))
+        else {
+            panic!("it is not in effect");
+        };
+        assert!(message.starts_with("the change of `envvars` is not in effect: Apache"), "{message}");
+        assert_eq!(limit(&["/usr/sbin/apache2", "-k", "start"], &of("export A=1", "two")), None);
+        assert_eq!(limit(&["nginx"], &of("export A=2", "one")), None);
     }
 
     #[test]

@@ -258,6 +258,16 @@ fn a_worker_in_place_of_one_that_died_is_no_proof_where_all_are_replaced() {
 }
 
 #[test]
+fn a_child_with_a_program_of_its_own_is_no_worker_beside_forks_of_the_master() {
+    let mut master = Master::start("echo; read go; sleep 1000 & (sleep 1001; :) & read go; wait");
+    let before = master.baseline();
+    master.wake();
+    let Proof::Proven { pid: Some(pid), .. } = prove(&WORKERS, &before, PATIENCE) else { panic!("there is a worker") };
+    let own = i32::try_from(master.child.id()).expect("it fits");
+    assert_eq!(proc::exe(pid), proc::exe(own), "{}", proc::title(pid));
+}
+
+#[test]
 fn without_a_process_workers_prove_nothing() {
     let message = not_proven(plainly(&WORKERS, PATIENCE));
     assert!(message.starts_with("the process was missing before the reload"), "{message}");

@@ -1,6 +1,7 @@
 //! New workers of the target as the proof of a reload. IO: reads /proc.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{Baseline, Not};
@@ -10,6 +11,9 @@ use crate::sys::proc::{self, Identity};
 /// The time that a new worker must live to count: one that cannot start dies at once, and takes gunicorn's master with it.
 pub(super) const STEADY: Duration = Duration::from_millis(250);
 
+/// Programs whose workers are forks of the master. Their other children are no workers: the command of a section `program` of HAProxy, a
+/// piped log of Apache, a daemon that uWSGI attaches.
+const FORKING: [&str; 6] = ["apache2", "haproxy", "httpd", "nginx", "php-fpm", "uwsgi"];
 /// Programs that load an application after the start of a worker.
 const INTERPRETERS: [&str; 4] = ["python", "pypy", "ruby", "uwsgi"];
 /// The resolution of start times.
@@ -26,9 +30,9 @@ pub(super) async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, Stri
     };
     let master = target.identity();
     goes_on(target, baseline)?;
-    let Some(worker) = seen(target, || new_one(&target.children(), baseline))? else {
+    let Some(worker) = seen(target, || new_one(target, baseline))? else {
         // Those that died at once may have done so between two looks.
-        let serves_nothing = || replaces_all(master) && !target.children().iter().any(serves);
+        let serves_nothing = || replaces_all(master) && !has_worker(target);
         if baseline.at.elapsed() > LONGEST_LOAD && seen(target, serves_nothing)? {
             return nothing_serves(target).await;
         }
@@ -37,8 +41,12 @@ pub(super) async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, Stri
     started(worker).await;
     // A worker may also have taken the place of one that died just now.
     goes_on(target, baseline)?;
+    // A child is a fork of the master until it executes a program of its own.
+    if seen(target, || worker.is_alive() && !WorkerProgram::of(target, &target.children()).runs_in(worker))? {
+        return Err(Not::Yet(format!("pid {} started no new worker", master.pid)));
+    }
     if !seen(target, || worker.is_alive())? {
-        if !seen(target, || target.children().iter().any(serves))? {
+        if !seen(target, || has_worker(target))? {
             return nothing_serves(target).await;
         }
         return Err(Not::Yet(format!("pid {} started workers that died at once, and no other", master.pid)));
@@ -82,13 +90,42 @@ fn seen<T>(target: &Target, look: impl FnOnce() -> T) -> Result<T, Not> {
     proc::whole(look).map_err(short)
 }
 
-/// One of these workers that was not there before the reload; of gunicorn's, rather one that has loaded its application.
-fn new_one(children: &BTreeSet<Identity>, baseline: &Baseline) -> Option<Identity> {
+/// The program of the workers of a master, where they are forks of it; `None` if they may run any.
+struct WorkerProgram(Option<PathBuf>);
+
+impl WorkerProgram {
+    fn of(target: &Target, children: &BTreeSet<Identity>) -> Self {
+        let program = proc::exe(target.pid());
+        let is_forking = |program: &PathBuf| {
+            let name = program.file_name().unwrap_or_default().to_string_lossy();
+            FORKING.iter().any(|known| name.starts_with(known))
+                || children.iter().any(|child| proc::exe(child.pid).is_some_and(|exe| exe == *program))
+        };
+        Self(program.filter(is_forking))
+    }
+
+    /// Returns `true` for a child that may be a worker. The program of one that has ended, or that the gate may not see, is unknown.
+    fn runs_in(&self, child: Identity) -> bool {
+        self.0.as_ref().is_none_or(|program| proc::exe(child.pid).is_none_or(|exe| exe == *program))
+    }
+}
+
+/// Returns `true` if a master has a worker that takes new requests.
+fn has_worker(target: &Target) -> bool {
+    let children = target.children();
+    let program = WorkerProgram::of(target, &children);
+    children.into_iter().any(|child| serves(&child) && program.runs_in(child))
+}
+
+/// A worker that was not there before the reload; of gunicorn's, rather one that has loaded its application.
+fn new_one(target: &Target, baseline: &Baseline) -> Option<Identity> {
+    let children = target.children();
+    let program = WorkerProgram::of(target, &children);
     let beats = |worker: &Identity| Heartbeat::of(worker.pid) == Heartbeat::Beats;
     // Where those before could not be counted, their age tells them.
     let is_younger = |worker: &Identity| worker.started_at().is_some_and(|start| start + TICK >= baseline.at);
-    let mut new =
-        children.difference(&baseline.children).copied().filter(|worker| baseline.is_newborn || is_younger(worker));
+    let is_new = |worker: &Identity| (baseline.is_newborn || is_younger(worker)) && program.runs_in(*worker);
+    let mut new = children.difference(&baseline.children).copied().filter(is_new);
     new.clone().find(beats).or_else(|| new.next())
 }
 
@@ -115,7 +152,7 @@ async fn nothing_serves(target: &Target) -> Result<(Option<i32>, String), Not> {
     if target.has_ended() {
         return Err(ended(pid));
     }
-    if seen(target, || target.children().iter().any(serves))? {
+    if seen(target, || has_worker(target))? {
         return Err(Not::Yet(format!("pid {pid} started workers that died at once, and no other")));
     }
     Err(Not::Deserted(format!("pid {pid} started workers that died at once, and has none any more")))

@@ -1,7 +1,7 @@
 //! Links: inside the sources, and out of them. IO: reads files.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -58,7 +58,14 @@ impl SourceReader<'_> {
     }
 
     /// Reads a file or directory of the sources to which a link leads, by its path without links.
+    ///
+    /// What lies in a directory above the link is read without it.
     pub(super) fn inside(&mut self, root: usize, real: &Path, name: &Path, from: &Dir) -> ReadResult {
+        let links: Vec<PathBuf> = from.links.iter().chain([&from.path]).cloned().collect();
+        if links.iter().any(|directory| directory.starts_with(real)) {
+            self.tree.note(name.into(), EntryWithoutContent::Directory);
+            return Ok(());
+        }
         let root = &self.roots[root];
         let lookup = |relative: &Path| match &root.fd {
             Some(fd) => beneath::open(fd, relative, OFlags::RDONLY | OFlags::DIRECTORY),
@@ -76,7 +83,7 @@ impl SourceReader<'_> {
         let inside = relative.parent().map(Path::to_path_buf).unwrap_or_default();
         let owners = from.owners.iter().chain(&*root.owners).copied().collect();
         let (depth, watched, strict) = (from.depth + 1, from.watched, from.strict);
-        let dir = Dir { inside, depth, watched, strict, owners, ..top(fd, parent.into()) };
+        let dir = Dir { inside, depth, watched, strict, owners, links, ..top(fd, parent.into()) };
         match real.file_name() {
             Some(entry) if !is_root => self.entry_as(&dir, entry, name),
             _ => self.dir(&Dir { name: name.into(), ..dir }),

@@ -1,5 +1,6 @@
 //! One pass over the sources. IO: reads files, never writes.
 
+mod included;
 mod linked;
 mod links;
 mod missing;
@@ -71,6 +72,8 @@ struct Dir {
     strict: bool,
     /// Users who own links on the way to the source: what they may not read is not read for them.
     owners: LinkOwners,
+    /// The directories of the links on the way from the source.
+    links: Vec<PathBuf>,
 }
 
 impl Dir {
@@ -177,6 +180,7 @@ impl<'a> SourceReader<'a> {
         self.copies()?;
         self.linked_directories()?;
         self.leave_out_outputs();
+        self.include_entries();
         self.is_one_generation()?;
         if self.tree.is_empty() && self.findings.is_empty() {
             let path = &self.sources[0].path;
@@ -587,8 +591,8 @@ pub(super) fn is_service_account_token(content: &[u8]) -> bool {
 
 /// Returns a directory at the top of a source.
 fn top(fd: OwnedFd, path: PathBuf) -> Dir {
-    let (name, inside) = (PathBuf::new(), PathBuf::new());
-    Dir { fd: Arc::new(fd), path, name, inside, depth: 0, watched: true, strict: false, owners: LinkOwners::default() }
+    let (name, inside, owners) = (PathBuf::new(), PathBuf::new(), LinkOwners::default());
+    Dir { fd: Arc::new(fd), path, name, inside, depth: 0, watched: true, strict: false, owners, links: Vec::new() }
 }
 
 fn root(source: &Source) -> Option<SourceRoot> {

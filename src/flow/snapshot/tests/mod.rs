@@ -278,9 +278,9 @@ fn a_link_that_leaves_is_its_file_or_its_name() {
 }
 
 #[test]
-fn entries_without_content_are_noted_and_no_part_of_the_digest() {
+fn entries_without_content_are_noted_and_count_if_they_are_included() {
     let outside = plain(&[("modules/x.so", "x")]);
-    let here = plain(&[("nginx.conf", "include conf.d/*;"), ("conf.d/a.conf", "")]);
+    let here = plain(&[("nginx.conf", "include sites/*;\nadd_header X *;"), ("conf.d/a.conf", "")]);
     let before = digest(here.path());
     fs::create_dir_all(here.path().join("conf.d/empty")).expect("there is room");
     symlink("nowhere", here.path().join("conf.d/link")).expect("there is room");
@@ -297,6 +297,27 @@ fn entries_without_content_are_noted_and_no_part_of_the_digest() {
     let linked = self::snapshot(at(here.path())).tree.as_copied();
     let directory = (PathBuf::from("modules"), EntryWithoutContent::Directory);
     assert_eq!(linked.without_content(), &[directory].into(), "a copy has links");
+}
+
+#[test]
+fn an_included_link_that_leads_nowhere_is_a_change() {
+    let here = plain(&[("nginx.conf", "include sites/*; include one.conf; root html;"), ("sites/a", "")]);
+    fs::create_dir(here.path().join("html")).expect("there is room");
+    let before = snapshot(at(here.path())).revision;
+    let changed = |scan: Scan| {
+        let names = snapshot(scan).revision.changed_since(&before);
+        names.iter().map(|name| name.display().to_string()).collect::<Vec<_>>()
+    };
+    symlink("nowhere", here.path().join("sites/link")).expect("there is room");
+    symlink("nowhere", here.path().join("one.conf")).expect("there is room");
+    symlink("nowhere", here.path().join("html/link")).expect("there is room");
+    fs::create_dir(here.path().join("sites/empty")).expect("there is room");
+    assert_eq!(changed(at(here.path())), ["one.conf", "sites/empty", "sites/link"]);
+    let copied = ReadOptions { is_copied: true, ..ReadOptions::default() };
+    assert!(changed(scan(&[source(here.path())], &copied)).is_empty(), "a copy does not have them");
+    write(here.path(), "sites/nowhere", "");
+    assert_eq!(changed(at(here.path())), ["one.conf", "sites/empty", "sites/link", "sites/nowhere"]);
+    assert!(snapshot(at(here.path())).tree.contains_key(Path::new("sites/link")), "it leads to a file now");
 }
 
 #[test]
@@ -561,8 +582,15 @@ fn links_in_a_circle_come_to_an_end() {
     for name in 0..10 {
         symlink(".", here.path().join(format!("circle{name}"))).expect("there is room");
     }
+    assert_eq!(read(in_time(here.path())), [("a".into(), "1".into())], "what they lead to is read without them");
+    let here = plain(&[("a/x", "1"), ("b/y", "2")]);
+    symlink("../b", here.path().join("a/to")).expect("there is room");
+    symlink("../a", here.path().join("b/to")).expect("there is room");
+    let names: Vec<_> = read(in_time(here.path())).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["a/to/y", "a/x", "b/to/x", "b/y"], "each directory is read once on a way");
+    let here = plain(&[(&format!("{}a", "deep/".repeat(40)), "1")]);
     let said = refused(in_time(here.path()));
-    assert!(said.contains("too-deep") && said.contains("circle0/circle0/"), "{said}");
+    assert!(said.contains("too-deep") && said.contains("deep/deep/"), "{said}");
     let here = plain(&[("a", "1")]);
     symlink("itself", here.path().join("itself")).expect("there is room");
     assert!(refused(at(here.path())).starts_with("unreadable-file: cannot read `"));

@@ -182,7 +182,7 @@ impl TargetRoot {
     }
 
     /// The path of a file without links, as this process names it.
-    fn real(&self, path: &Path) -> Option<PathBuf> {
+    pub(super) fn real(&self, path: &Path) -> Option<PathBuf> {
         use std::os::fd::AsRawFd as _;
         let found = self.find(path)?;
         std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()

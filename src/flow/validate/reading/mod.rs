@@ -1,5 +1,6 @@
 //! The files that the running target reads. A verdict counts only if the tree is among them. IO: reads files through /proc.
 
+pub(super) mod certificates;
 mod directory;
 pub(super) mod nginx;
 
