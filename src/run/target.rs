@@ -103,13 +103,13 @@ impl TargetWatch {
         }
         if !watched.workers.is_empty()
             && let Ok(workers) = proc::whole(|| proc::children(pid))
+            && !workers.is_empty()
+            && workers.is_disjoint(&watched.workers)
         {
-            if !workers.is_empty() && workers.is_disjoint(&watched.workers) {
-                let since = workers.iter().filter_map(|worker| worker.started_at()).min();
-                let by_reload = watched.is_steady;
-                watched.workers = workers;
-                return Some(Input::TargetLost { pid, loss: Loss::Renewed { since, by_reload } });
-            }
+            let since = workers.iter().filter_map(|worker| worker.started_at()).min();
+            let by_reload = watched.is_steady;
+            watched.workers = workers;
+            return Some(Input::TargetLost { pid, loss: Loss::Renewed { since, by_reload } });
         }
         let found = found.ok()?;
         (found.identity() != watched.target.identity()).then_some(Input::TargetLost { pid, loss: Loss::Superseded })
