@@ -31,7 +31,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("flow::rendering", &["flow::snapshot", "flow::tree"]),
     ("flow::validate", &["flow::named", "flow::placeholders", "flow::process", "flow::snapshot", "flow::tree", "sys"]),
     ("flow::snapshot", &["flow::named", "flow::tree", "flow::watch", "sys"]),
-    ("flow::publish", &["flow::tree", "sys::beneath", "sys::proc", "sys::regular"]),
+    ("flow::publish", &["flow::tree", "sys::beneath", "sys::proc", "sys::regular", "sys::shortage"]),
     ("flow::reload", &["flow::verify", "flow::placeholders", "flow::process", "sys"]),
     ("flow::verify", &["flow::placeholders", "flow::process", "flow::tree", "sys"]),
     ("flow::process", &["sys"]),
