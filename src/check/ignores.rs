@@ -16,6 +16,9 @@ use crate::sys::suggest::suggestion;
 const UNUSED_IGNORE: Code = Code::new("unused-ignore");
 const IGNORE_WITHOUT_REASON: Code = Code::new("ignore-without-reason");
 
+/// Largest number of codes of one comment or line; those behind have no effect.
+const MOST_CODES: usize = 64;
+
 /// Comment with its opening characters and the text behind it.
 static COMMENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let pattern = r"(?m)(?:^|[\s;{}])(#|;|//|--|!|<!--)[ \t]*reload-gate:[ \t]*ignore(?:[ \t]+([^\r\n]*))?\r?$";
@@ -47,7 +50,8 @@ impl IgnoreRule {
         let text = text.trim().trim_end_matches("-->").trim_end_matches("*/").trim();
         let (codes, reason) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         let reason = reason.trim().trim_start_matches(['-', ':']).trim();
-        let codes = codes.trim_end_matches(':').split(',').filter(|code| !code.is_empty()).map(str::to_owned).collect();
+        let codes = codes.trim_end_matches(':').split(',').filter(|code| !code.is_empty());
+        let codes = codes.take(MOST_CODES).map(str::to_owned).collect();
         Self { codes, reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()), is_secret: false }
     }
 
@@ -201,6 +205,17 @@ mod tests {
             (2, Some(4), vec!["x".to_owned(), "y".to_owned()], Some("old module".to_owned())),
         ];
         assert_eq!(all("nginx.conf", text), expected);
+    }
+
+    #[test]
+    fn a_comment_has_so_many_codes_and_no_more() {
+        let comments = comments(
+            Path::new("a.conf"),
+            None,
+            format!("# reload-gate: ignore {} why", "a,".repeat(400_000)).as_bytes(),
+        );
+        assert_eq!(comments[0].rule.codes.len(), MOST_CODES);
+        assert_eq!(comments[0].rule.reason.as_deref(), Some("why"));
     }
 
     #[test]

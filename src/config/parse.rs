@@ -56,7 +56,7 @@ pub(super) fn relative(text: &str, _: &Path) -> Result<PathBuf, Invalid> {
 }
 
 pub(super) fn file_pattern(text: &str, _: &Path) -> Result<FilePattern, Invalid> {
-    text.parse().map_err(|reason| Invalid::new(format!("`{text}` is no pattern of files: {reason}")))
+    fits(text)?.parse().map_err(|reason| Invalid::new(format!("`{text}` is no pattern of files: {reason}")))
 }
 
 /// Removes `.` and trailing slashes; `..` stays, since its meaning depends on links in the file system.
@@ -177,13 +177,26 @@ fn bytes(text: &str) -> Option<u64> {
     number.checked_mul(1 << shift).filter(|bytes| *bytes > 0)
 }
 
+/// Longest pattern in bytes, as of a path (`PATH_MAX`). A compiled one takes up to thousands of times as much memory, also in the webhook, where
+/// the author of a pod writes it.
+const LONGEST_PATTERN: usize = 4096;
+
+fn fits(text: &str) -> Result<&str, Invalid> {
+    let length = text.len();
+    if length <= LONGEST_PATTERN {
+        return Ok(text);
+    }
+    let message = format!("the pattern has {length} bytes, and may have {LONGEST_PATTERN}");
+    Err(Invalid::new(message).help("write a shorter one, or several"))
+}
+
 pub(super) fn pattern(text: &str, _: &Path) -> Result<Regex, Invalid> {
-    Regex::new(text).map_err(|error| Invalid::new(error.to_string()))
+    Regex::new(fits(text)?).map_err(|error| Invalid::new(error.to_string()))
 }
 
 /// A pattern that is compiled here, so that a mistake is found.
 pub(super) fn lazy_pattern(text: &str, _: &Path) -> Result<LazyRegex, Invalid> {
-    LazyRegex::parse(text).map_err(|error| Invalid::new(error.to_string()))
+    LazyRegex::parse(fits(text)?).map_err(|error| Invalid::new(error.to_string()))
 }
 
 /// A command in one line, split into words as a shell splits them.
@@ -346,4 +359,18 @@ pub(super) fn secret_file(text: &str, directory: &Path) -> Result<PathBuf, Inval
             .help("write the URL into a file, and give the path of the file"));
     }
     path(text, directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_that_would_take_much_memory_is_refused() {
+        let here = Path::new("/");
+        let (expressions, globs) = ("\\pL{500}".repeat(20_000), "*a".repeat(80_000));
+        assert!(pattern(&expressions, here).is_err() && lazy_pattern(&expressions, here).is_err());
+        assert!(file_pattern(&globs, here).is_err());
+        assert!(file_pattern(&globs[..LONGEST_PATTERN], here).is_ok());
+    }
 }
