@@ -274,7 +274,7 @@ impl Runner {
             }
             Effect::Keep(digest) => {
                 let span = debug_span!("keep", gate, digest = %digest.short());
-                staging::keep(&self.config, &self.sink).instrument(span).await;
+                staging::keep(&self.config, digest, &self.sink).instrument(span).await;
             }
             Effect::Count(verdict) => self.board.count_verdict(verdict),
             Effect::Reload(request) => {

@@ -162,10 +162,11 @@ pub(super) async fn publish_tree(config: &GateConfig, tree: Arc<Tree>) -> Result
 }
 
 /// Keeps what is live as the last-known-good revision.
-pub(super) async fn keep(config: &GateConfig, sink: &EventSink) {
+pub(super) async fn keep(config: &GateConfig, digest: Digest, sink: &EventSink) {
     let Some(publication) = &config.publication else { return };
     if let Err(finding) = writing(config, publication, Publication::keep).await {
-        sink(&failed(finding));
+        let message = format!("it is live, and is not kept as the last-known-good revision: {}", finding.message);
+        sink(&failed(finding).about(digest).message(message));
     }
 }
 

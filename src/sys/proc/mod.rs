@@ -161,8 +161,17 @@ pub fn pids() -> impl Iterator<Item = i32> {
 /// The status line of a living process.
 #[must_use]
 pub fn stat(pid: i32) -> Option<Stat> {
-    let stat = Stat::from_read(contents(&format!("/proc/{pid}/stat"), &mut [0; 1024])?).ok()?;
+    let stat = parsed(contents(&format!("/proc/{pid}/stat"), &mut [0; 1024])?)?;
     (!matches!(stat.state, 'Z' | 'X' | 'x')).then_some(stat)
+}
+
+/// Parses a status line. The library panics at one of another form than the kernel's: `PID (NAME) STATE …` (`proc_pid_stat(5)`).
+fn parsed(line: &[u8]) -> Option<Stat> {
+    let digits = line.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let end = line.iter().rposition(|byte| *byte == b')')?;
+    let has_name = digits > 0 && line[digits..].starts_with(b" (") && digits + 1 < end;
+    let has_state = matches!(&line[end + 1..], [b' ', state, ..] if state.is_ascii_alphabetic());
+    if has_name && has_state { Stat::from_read(line).ok() } else { None }
 }
 
 /// The number of times that it has waited for something (`voluntary_ctxt_switches` of proc_pid_status(5)); 0 if it has ended.
@@ -381,7 +390,7 @@ fn unescaped(path: &Path) -> PathBuf {
 #[cfg(any(test, fuzzing))]
 pub fn read_texts(data: &[u8]) {
     let _ = (words(data), unescaped(&PathBuf::from(OsString::from_vec(data.to_vec()))));
-    let _ = (SignalState::parse(data), Stat::from_read(data).ok(), Status::from_read(data).ok());
+    let _ = (SignalState::parse(data), parsed(data), Status::from_read(data).ok());
     let _ = procfs::process::MountInfos::from_read(data).ok();
 }
 
@@ -512,6 +521,19 @@ mod tests {
         let shown = std::iter::repeat_with(|| cmdline(pid)).find(|shown| !shown.is_empty()).expect("it is endless");
         child.kill().and_then(|()| child.wait()).expect("it is ours");
         assert_eq!(shown, ["cat", "-", "--", "", "a b", "\u{fffd}", "-"]);
+    }
+
+    #[test]
+    fn a_status_line_of_another_form_is_none() {
+        let fields = " 1 7 7 0 -1".to_owned() + &" 0".repeat(45);
+        let of_name = |name: &[u8]| [b"7 (", name, b") S", fields.as_bytes(), b"\n"].concat();
+        for name in [&b"a"[..], b"", b"a) S (b", b"\xff)\xff"] {
+            assert_eq!(parsed(&of_name(name)).map(|stat| (stat.pid, stat.state)), Some((7, 'S')), "{name:?}");
+        }
+        for line in [&b""[..], b"7", b"(a) S", b"7 (a)", b"7 (a) ", b"7 )a( S 1", b"7 (a)\xff\xff S 1", b"7 \xff(a) S"]
+        {
+            assert!(parsed(line).is_none(), "{line:?}");
+        }
     }
 
     #[test]
