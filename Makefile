@@ -79,7 +79,7 @@ test-page: ## Install Chromium (300 MB), where that is possible, and test the pa
 	@.ci/test --test end-to-end page::
 
 .PHONY: torture
-torture: ## Run real programs under random updates and faults (UPDATES=100000 SEEDS=5: for an hour; SEED=N: again)
+torture: ## Run real programs under random updates and faults (UPDATES=100000 SEEDS=20: for an hour and a half; SEED=N: again)
 	@demo/install $(TEST_PACKAGES) libfaketime || echo 'not everything could be installed: the run will list what it leaves out' >&2
 	@.ci/test --test torture
 
