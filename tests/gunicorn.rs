@@ -486,13 +486,14 @@ fn a_worker_that_waits_while_it_loads_its_application_proves_nothing() {
     gate.wait_for("verified");
     let down = gunicorn.directory().join("down");
     std::fs::write(&down, "").expect("there is room");
-    gunicorn.volume.write(&[("gunicorn.conf.py", &config("two"))]);
+    // Of another size: Python takes the compiled file of a source of the same second and size.
+    gunicorn.volume.write(&[("gunicorn.conf.py", &config("two, and more"))]);
     let outcome = gate.wait_for_any(&["verified", "unverified"]);
     let message = outcome["message"].as_str().unwrap_or_default();
     assert!(message.contains("which did not load its application"), "{outcome}");
     std::fs::remove_file(&down).expect("it is ours");
     gate.wait_for("verified");
-    eventually("gunicorn serves the new configuration", || gunicorn.serves("two"));
+    eventually("gunicorn serves the new configuration", || gunicorn.serves("two, and more"));
 }
 
 #[test]
@@ -531,7 +532,8 @@ fn workers_of_another_user_prove_a_reload_to_a_gate_without_the_right_to_look_in
     gate.args(["--process", &name, "--verify-timeout", "5s", "--watch"]).arg(&config);
     let mut gate = Gate::start(gate);
     gate.wait_for("started");
-    write("two");
+    // Of another size: Python takes the compiled file of a source of the same second and size.
+    write("two, and more");
     let outcome = gate.wait_for_any(&["verified", "unverified", "rejected"]);
     assert_eq!(outcome["event"], "verified", "{}", gate.story());
 }
@@ -572,15 +574,16 @@ fn an_application_is_validated_as_the_user_of_its_workers() {
     gate.wait_for("verified");
     // A file that the check creates is one of the workers.
     std::fs::remove_file(here.join("log/app.log")).expect("it is ours");
-    write("two");
+    // Of another size: Python takes the compiled file of a source of the same second and size.
+    write("two, and more");
     gate.wait_for("reloaded");
     gate.wait_for("verified");
-    eventually("gunicorn serves the new configuration", || served(port, "two"));
+    eventually("gunicorn serves the new configuration", || served(port, "two, and more"));
     // As with the umask 077 of a deployment.
     mode(&application, 0o600);
-    write("three, and more");
+    write("three, and even more");
     let verdict = gate.wait_for_any(&["inconclusive", "rejected", "reloaded"]);
     let message = verdict["findings"][0]["message"].as_str().unwrap_or_default();
     assert!(message.contains("Permission denied"), "{verdict}");
-    assert!(gunicorn.is_alive() && served(port, "two"), "{}", gate.story());
+    assert!(gunicorn.is_alive() && served(port, "two, and more"), "{}", gate.story());
 }
