@@ -133,6 +133,23 @@ fn a_target_that_may_not_be_signalled_is_left_alone_and_it_says_why() {
 }
 
 #[test]
+fn an_included_directory_that_may_not_be_listed_is_no_empty_one() {
+    needs_root!();
+    let place = Place::new();
+    let closed = place.path().join("closed");
+    std::fs::create_dir(&closed).expect("there is room");
+    std::fs::write(closed.join("a.conf"), "nonsense;").expect("there is room");
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).expect("it is ours");
+    std::os::unix::fs::symlink(&closed, place.config().join("conf.d")).expect("there is room");
+    let text = "events {}\nhttp {\n    include conf.d/*.conf;\n}\n";
+    std::fs::write(place.config().join("nginx.conf"), text).expect("there is room");
+    let mut gate = place.run(&NOBODY, &["--builtin", "nginx", "--main", "nginx.conf", "--signal", "none"]);
+    let verdict = gate.wait_for_any(&["inconclusive", "accepted", "rejected"]);
+    assert_eq!(verdict["event"], "inconclusive", "{verdict}");
+    assert!(verdict.to_string().contains(&format!("cannot read `{}`", closed.display())), "{verdict}");
+}
+
+#[test]
 fn a_target_of_the_same_user_is_signalled_without_any_privilege() {
     needs_root!();
     let (target, place) = (Target::start(&NOBODY), Place::new());

@@ -113,6 +113,24 @@ mod tests {
     use crate::check::walk::{LeavingLinks, Unseen, unseen, visible};
 
     #[test]
+    fn patterns_above_the_top_and_beyond_the_limit_hide_nothing() {
+        let here = tempfile::tempdir().expect("there is room");
+        let top = here.path().join("top");
+        for directory in ["a", "b"] {
+            fs::create_dir_all(top.join(directory)).expect("there is room");
+            let patterns: String = (0..MOST * 3 / 5).map(|at| format!("{at}\n")).collect();
+            assert!((patterns.len() as u64) < 2 * LARGEST);
+            let half = &patterns[..patterns.len().min(LARGEST as usize - 16)];
+            fs::write(top.join(directory).join(NAME), format!("{half}\n*.conf\n")).expect("there is room");
+        }
+        fs::write(here.path().join(NAME), "*.yaml\n").expect("there is room");
+        let hidden = HiddenFiles::of(&top);
+        assert!(!hidden.hide(&top.join("x.yaml"), false), "the file above is another user's");
+        assert!(hidden.hide(&top.join("a/x.conf"), false));
+        assert!(!hidden.hide(&top.join("b/x.conf"), false), "there are too many with those of `b`");
+    }
+
+    #[test]
     fn the_deepest_pattern_decides() {
         let here = tempfile::tempdir().expect("there is room");
         let top = here.path();

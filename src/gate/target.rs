@@ -372,7 +372,10 @@ impl Gate {
             (None, Some(desired)) => desired.digest(),
             (Some(incident), _) => {
                 self.report_end(target_error, incident.kind, effects);
-                return self.fatal_publication().into_iter().for_each(|about| self.restore(about, effects));
+                if let Some(about) = self.fatal_publication() {
+                    self.restore(about, effects);
+                }
+                return;
             }
             (None, None) => return,
         };

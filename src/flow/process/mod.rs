@@ -167,9 +167,6 @@ const SEARCHES_AGAIN: usize = 3;
 const LOOKS_AGAIN: usize = 20;
 const LOOK: Duration = Duration::from_millis(1);
 
-/// The resolution of start times.
-const TICK: Duration = Duration::from_millis(10);
-
 /// Returns `true` for a process that its parent forked to do its work; a helper executes a program of its own.
 fn is_worker(pid: i32) -> bool {
     proc::stat(pid).is_some_and(|stat| proc::is_mere_fork(&stat))
@@ -399,7 +396,7 @@ impl Target {
     #[must_use]
     pub fn lingering(&self, last_reload: Option<Instant>) -> usize {
         let is_older = |child: &Identity| {
-            last_reload.is_some_and(|reload| child.started_at().is_some_and(|start| start + TICK < reload))
+            last_reload.is_some_and(|reload| child.started_at().is_some_and(|start| start + proc::TICK < reload))
         };
         let is_ending = |child: &Identity| is_shutting_down(child.pid);
         self.children().iter().filter(|child| is_worker(child.pid) && (is_older(child) || is_ending(child))).count()

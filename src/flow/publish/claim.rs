@@ -5,8 +5,9 @@
 //!
 //! A file that can be opened for reading can be locked, exclusively too. So the file has no permission to read: an application that has the volume
 //! read-only, as the gate's own user too, cannot open it unless it passes by permissions (CAP_DAC_OVERRIDE, which root has in a container by
-//! default). A user who may write the volume may open it for that, so that gates of several users meet. Earlier versions lock the directory in its place; both exclude each other where the
-//! process of the older one can be seen.
+//! default). A user who may write the volume may open it for that, so that gates of several users meet.
+//!
+//! Earlier versions lock the directory in its place; both exclude each other where the process of the older one can be seen.
 
 use std::fs::File;
 

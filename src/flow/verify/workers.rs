@@ -16,8 +16,6 @@ pub(super) const STEADY: Duration = Duration::from_millis(250);
 const FORKING: [&str; 6] = ["apache2", "haproxy", "httpd", "nginx", "php-fpm", "uwsgi"];
 /// Programs that load an application after the start of a worker.
 const INTERPRETERS: [&str; 4] = ["python", "pypy", "ruby", "uwsgi"];
-/// The resolution of start times.
-const TICK: Duration = Duration::from_millis(10);
 /// A worker that has waited so often within [`STEADY`] serves requests.
 const SERVES: u64 = 5;
 /// The longest time for loading.
@@ -123,7 +121,7 @@ fn new_one(target: &Target, baseline: &Baseline) -> Option<Identity> {
     let program = WorkerProgram::of(target, &children);
     let beats = |worker: &Identity| Heartbeat::of(worker.pid) == Heartbeat::Beats;
     // Where those before could not be counted, their age tells them.
-    let is_younger = |worker: &Identity| worker.started_at().is_some_and(|start| start + TICK >= baseline.at);
+    let is_younger = |worker: &Identity| worker.started_at().is_some_and(|start| start + proc::TICK >= baseline.at);
     let is_new = |worker: &Identity| (baseline.is_newborn || is_younger(worker)) && program.runs_in(*worker);
     let mut new = children.difference(&baseline.children).copied().filter(is_new);
     new.clone().find(beats).or_else(|| new.next())

@@ -75,6 +75,9 @@ pub fn may_be_of_another_user(pid: i32, uid: u32) -> bool {
 /// A command name in /proc has at most this many bytes.
 pub const COMM_LEN: usize = 15;
 
+/// Resolution of start times (`USER_HZ` in `include/asm-generic/param.h` of the kernel is 100).
+pub const TICK: Duration = Duration::from_millis(10);
+
 /// A process at one moment of its life: the pair says which, although process ids are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identity {

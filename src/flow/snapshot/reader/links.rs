@@ -59,7 +59,7 @@ impl SourceReader<'_> {
 
     /// Reads a file or directory of the sources to which a link leads, by its path without links.
     ///
-    /// What lies in a directory above the link is read without it.
+    /// A link to a directory above itself is noted and not followed.
     pub(super) fn inside(&mut self, root: usize, real: &Path, name: &Path, from: &Dir) -> ReadResult {
         let links: Vec<PathBuf> = from.links.iter().chain([&from.path]).cloned().collect();
         if links.iter().any(|directory| directory.starts_with(real)) {
