@@ -37,31 +37,37 @@ pub(super) async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, Stri
         return Err(Not::Yet(format!("pid {} started no new worker", master.pid)));
     };
     started(worker).await;
-    // A worker may also have taken the place of one that died just now.
+    let doubt = seen(target, || doubt(worker, target, baseline))?;
+    // What was seen of a process that has ended meanwhile is nothing.
     goes_on(target, baseline)?;
-    // A child is a fork of the master until it executes a program of its own.
-    if seen(target, || worker.is_alive() && !WorkerProgram::of(target, &target.children()).runs_in(worker))? {
-        return Err(Not::Yet(format!("pid {} started no new worker", master.pid)));
-    }
     if !seen(target, || worker.is_alive())? {
         if !seen(target, || has_worker(target))? {
             return nothing_serves(target).await;
         }
         return Err(Not::Yet(format!("pid {} started workers that died at once, and no other", master.pid)));
     }
-    if seen(target, || lacks_heartbeat(worker, master))? {
-        let message = format!("pid {} started pid {}, which did not load its application", master.pid, worker.pid);
-        return Err(Not::Yet(message));
+    match doubt {
+        Some(message) => Err(Not::Yet(message)),
+        None => Ok((Some(worker.pid), describe_worker(worker, master, baseline))),
     }
-    let older = seen(target, || if replaces_all(master) { older_workers(baseline, target) } else { 0 })?;
-    if older > 0 {
-        let (pid, master) = (worker.pid, master.pid);
-        let message = format!(
-            "pid {pid} is a new worker of pid {master}, perhaps in place of one that died, and {older} of the older ones go on"
-        );
-        return Err(Not::Yet(message));
+}
+
+/// The reason why a new worker is no proof yet, though it has lived for a while.
+fn doubt(worker: Identity, target: &Target, baseline: &Baseline) -> Option<String> {
+    let (pid, master) = (worker.pid, target.identity());
+    // A child is a fork of the master until it executes a program of its own.
+    if !WorkerProgram::of(target, &target.children()).runs_in(worker) {
+        return Some(format!("pid {} started no new worker", master.pid));
     }
-    Ok((Some(worker.pid), describe_worker(worker, master, baseline)))
+    if lacks_heartbeat(worker, master) {
+        return Some(format!("pid {} started pid {pid}, which did not load its application", master.pid));
+    }
+    // A worker may also have taken the place of one that died just now.
+    let older = if replaces_all(master) { older_workers(baseline, target) } else { 0 };
+    (older > 0).then(|| {
+        let master = master.pid;
+        format!("pid {pid} is a new worker of pid {master}, perhaps in place of one that died, and {older} of the older ones go on")
+    })
 }
 
 /// Checks that the master has neither ended nor refused the reload.
