@@ -82,12 +82,7 @@ impl<'s> Checker<'s> {
 
     /// The sizes of a hash in a block, as `NAME_max_size` and `NAME_bucket_size` set them.
     pub(crate) fn hash_sizes(&self, block: BlockId, name: &'static str) -> HashSizes {
-        let number = |size| {
-            let name = format!("{name}_{size}");
-            // Hardly any configuration sets it, and this is asked for each block.
-            let is_used = self.rows.contains_key(name.as_bytes());
-            is_used.then(|| self.effective_number(block, &name)).flatten()
-        };
+        let number = |size| self.effective_number(block, &format!("{name}_{size}"));
         HashSizes::new(name, number("max_size"), number("bucket_size"))
     }
 

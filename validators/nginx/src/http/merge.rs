@@ -206,12 +206,11 @@ fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
             owners.extend(sources[*at].map(|owner| (owner, *at)));
         }
     }
+    // Hardly any configuration sets them, and they are asked for each block.
+    let sets_sizes = family.module == "proxy" && checker.uses(|used| used.starts_with(family.hash.as_bytes()));
     for (owner, block) in owners {
-        let sizes = if family.module == "proxy" {
-            checker.hash_sizes(block, "proxy_headers_hash")
-        } else {
-            HashSizes::new(family.hash, None, None)
-        };
+        let sizes =
+            if sets_sizes { checker.hash_sizes(block, family.hash) } else { HashSizes::new(family.hash, None, None) };
         let lines: Vec<_> = checker.blocks.lines(owner, family.list).collect();
         for line in lines.into_iter().filter(|line| line.count() >= 2) {
             checker.compile_at(line.word(2), line.exact(2), end, http)?;

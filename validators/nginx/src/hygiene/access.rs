@@ -2,6 +2,7 @@
 
 use crate::model::directive::Directive;
 
+use super::names::KnownName;
 use super::pattern::{self, Piece, Repeated};
 use super::{Hygiene, codes};
 
@@ -14,9 +15,11 @@ pub(super) fn check(hygiene: &mut Hygiene<'_>, scope: usize) {
 /// A client that no rule fits is let in (`ngx_http_access_handler()`).
 fn allow_without_deny(hygiene: &mut Hygiene<'_>, scope: usize) {
     let block = &hygiene.scopes.all[scope];
-    let Some(allow) = block.all(b"allow").find(|allow| allow.count() == 1 && allow.word(1) != b"all") else { return };
+    let Some(allow) = block.all(KnownName::Allow).find(|allow| allow.count() == 1 && allow.word(1) != b"all") else {
+        return;
+    };
     let facts = hygiene.facts.scopes[scope];
-    if block.get(b"deny").is_some() || block.incomplete || facts.satisfies_any || block.get(b"allow").is_none() {
+    if block.has(KnownName::Deny) || block.incomplete || facts.satisfies_any {
         return;
     }
     let message = "\"allow\" without a \"deny\" in the same block restricts nothing";
@@ -26,19 +29,19 @@ fn allow_without_deny(hygiene: &mut Hygiene<'_>, scope: usize) {
 /// `return` is a matter of the rewrite phase, which comes before that of access.
 fn return_before_access(hygiene: &mut Hygiene<'_>, scope: usize) {
     let block = &hygiene.scopes.all[scope];
-    if !matches!(block.name(), b"location" | b"server") {
+    if !matches!(block.name, KnownName::Location | KnownName::Server) {
         return;
     }
     // An answer that refuses as well gives nothing away.
     let gives = |found: &Directive<'_>| found.count() > 0 && !matches!(found.word(1).first(), Some(b'4' | b'5'));
-    let Some(found) = block.get(b"return").filter(gives) else { return };
-    let is_rule = |directive: &Directive<'_>| match directive.word(0) {
-        b"deny" | b"allow" => true,
-        b"auth_basic" | b"auth_request" => directive.count() > 0 && directive.word(1) != b"off",
+    let Some(found) = block.get(KnownName::Return).filter(gives) else { return };
+    let is_rule = |(name, directive): &(KnownName, Directive<'_>)| match name {
+        KnownName::Deny | KnownName::Allow => true,
+        KnownName::AuthBasic | KnownName::AuthRequest => directive.count() > 0 && directive.word(1) != b"off",
         _ => false,
     };
-    let rule = block.directives().map(|(directive, _)| directive).find(is_rule);
-    if let Some(rule) = rule {
+    let rule = block.known().find(is_rule);
+    if let Some((_, rule)) = rule {
         let message = format!("\"return\" answers before \"{}\" in the same block is looked at", rule.name());
         let help = "answer in another way, as by `try_files` or in a named location, or remove the rule of access";
         hygiene.warn(codes::RETURN_BEFORE_ACCESS, &found, 0, &message, help);
@@ -57,9 +60,9 @@ pub(super) fn referers<'s>(hygiene: &mut Hygiene<'s>, directive: &Directive<'s>)
 /// A pattern of the own origins that others fit as well.
 fn origin(hygiene: &mut Hygiene<'_>, scope: usize) {
     let block = &hygiene.scopes.all[scope];
-    let Some(condition) = block.directive.filter(|it| it.word(0) == b"if" && it.count() >= 3) else { return };
+    let Some(condition) = block.directive.filter(|it| block.name == KnownName::If && it.count() >= 3) else { return };
     let subject = condition.word(1);
-    let is_denied = block.get(b"return").is_some() || block.get(b"deny").is_some();
+    let is_denied = block.has(KnownName::Return) || block.has(KnownName::Deny);
     let allows = match condition.word(2) {
         b"!~" | b"!~*" => true,
         // A list of what is refused may well fit more.

@@ -10,6 +10,8 @@ use foldhash::{HashMap, HashMapExt as _, HashSet};
 use crate::directives::{Build, Version};
 use crate::model::directive::Directive;
 
+use super::names::KnownName;
+use super::scopes::BlockProtocol;
 use super::variables::{ValuePart, parts};
 use super::{Hygiene, codes};
 
@@ -94,19 +96,15 @@ impl<'h, 's> Triggers<'h, 's> {
     fn of(hygiene: &'h Hygiene<'s>) -> Found<'s> {
         let is_pattern =
             |directive: &Directive<'_>| directive.word(0).starts_with(b"~") && directive.word(0).contains(&b'(');
-        let maps = hygiene.scopes.all.iter().filter(|scope| scope.name() == b"map");
-        let maps = maps.filter(|scope| scope.directives().any(|(directive, _)| is_pattern(&directive)));
+        let maps = hygiene.scopes.all.iter().filter(|scope| scope.name == KnownName::Map);
+        let maps = maps.filter(|scope| scope.directives().any(|directive| is_pattern(&directive)));
         let maps = maps.filter_map(|scope| scope.directive.filter(|it| it.count() == 2)?.word(2).strip_prefix(b"$"));
         let mut triggers = Self { hygiene, maps: maps.collect(), found: HashMap::new() };
         for scope in 0..hygiene.scopes.all.len() {
             triggers.scope(scope);
-            let mp4 = hygiene.scopes.all[scope].get(b"mp4");
+            let mp4 = hygiene.scopes.all[scope].get(KnownName::Mp4);
             mp4.into_iter().for_each(|directive| triggers.add("mp4", &directive, 0));
-            for (directive, _) in hygiene.scopes.all[scope].directives() {
-                if directive.count() > 0 {
-                    triggers.directive(scope, &directive);
-                }
-            }
+            triggers.directives(scope);
         }
         triggers.found
     }
@@ -118,27 +116,27 @@ impl<'h, 's> Triggers<'h, 's> {
     /// Triggers of several directives in a block.
     fn scope(&mut self, scope: usize) {
         let block = &self.hygiene.scopes.all[scope];
-        if self.hygiene.scopes.protocol(scope) != b"http" || block.name() == b"map" {
+        if block.protocol != BlockProtocol::Http || block.name == KnownName::Map {
             return;
         }
         let (mut rewrite, mut slices, mut ssi, mut unbuffered, mut alias, mut dav) =
             (None, false, None, false, false, None);
-        for (directive, _) in block.directives().filter(|(directive, _)| directive.count() > 0) {
+        for (name, directive) in block.known().filter(|(_, directive)| directive.count() > 0) {
             let value = directive.word(1);
-            match directive.word(0) {
-                b"rewrite" | b"set" | b"if" if rewrite.is_some() => {
+            match name {
+                KnownName::Rewrite | KnownName::Set | KnownName::If if rewrite.is_some() => {
                     rewrite.into_iter().for_each(|(first, at)| self.add("rewrite-question-mark", &first, at));
                 }
-                b"rewrite" if directive.count() >= 2 => {
+                KnownName::Rewrite if directive.count() >= 2 => {
                     let replacement = directive.word(2);
                     let fits = replacement.contains(&b'?') && has_numbered_group(replacement);
                     rewrite = fits.then_some((directive, 2));
                 }
-                b"slice" => slices = value != b"0",
-                b"ssi" if value == b"on" => ssi = Some(directive),
-                b"proxy_buffering" => unbuffered = value == b"off",
-                b"alias" => alias = true,
-                b"dav_methods" if directive.arguments().any(|(_, word)| matches!(word, b"COPY" | b"MOVE")) => {
+                KnownName::Slice => slices = value != b"0",
+                KnownName::Ssi if value == b"on" => ssi = Some(directive),
+                KnownName::ProxyBuffering => unbuffered = value == b"off",
+                KnownName::Alias => alias = true,
+                KnownName::DavMethods if directive.arguments().any(|(_, word)| matches!(word, b"COPY" | b"MOVE")) => {
                     dav = Some(directive);
                 }
                 _ => {}
@@ -146,33 +144,43 @@ impl<'h, 's> Triggers<'h, 's> {
         }
         if slices {
             let copied = |directive: &Directive<'s>| directive.arguments().find(|(_, word)| has_numbered_group(word));
-            let copies = block.directives().find_map(|(directive, _)| Some((directive, copied(&directive)?.0)));
+            let copies = block.directives().find_map(|directive| Some((directive, copied(&directive)?.0)));
             copies.into_iter().for_each(|(directive, at)| self.add("slice-capture", &directive, at));
         }
         ssi.filter(|_| unbuffered).into_iter().for_each(|directive| self.add("ssi-unbuffered", &directive, 0));
         dav.filter(|_| alias).into_iter().for_each(|directive| self.add("dav-alias", &directive, 0));
     }
 
-    fn directive(&mut self, scope: usize, directive: &Directive<'s>) {
-        let protocol = self.hygiene.scopes.protocol(scope);
+    fn directives(&mut self, scope: usize) {
+        let block = &self.hygiene.scopes.all[scope];
+        for (name, directive) in block.known().filter(|(_, directive)| directive.count() > 0) {
+            self.directive(block.protocol, name, &directive);
+        }
+        if block.protocol == BlockProtocol::Http && !self.maps.is_empty() {
+            block.directives().for_each(|directive| self.regex_map(&directive));
+        }
+    }
+
+    fn directive(&mut self, protocol: BlockProtocol, name: KnownName, directive: &Directive<'s>) {
+        use {BlockProtocol as Protocol, KnownName as Name};
         let value = directive.word(1);
         let argument = |wanted: &[u8]| directive.arguments().find(|(_, word)| *word == wanted).map(|(at, _)| at);
-        let trigger = match (protocol, directive.word(0)) {
-            (_, b"resolver") if value != b"off" => Some("resolver"),
-            (b"http", b"listen") if argument(b"quic").is_some() => Some("http3"),
-            (b"http", b"listen") if argument(b"http2").is_some() => Some("http2"),
-            (b"http", b"http2") if value == b"on" => Some("http2"),
-            (b"http", b"grpc_pass") => Some("http2-upstream"),
-            (b"http", b"proxy_http_version") if value == b"2" => Some("proxy-http2"),
-            (b"http", b"source_charset" | b"charset_map") => Some("charset"),
-            (b"http", b"scgi_pass" | b"uwsgi_pass") => Some("scgi-uwsgi"),
-            (b"http", b"ssl_ocsp") if value != b"off" => Some("ocsp"),
-            (b"stream", b"ssl_ocsp") if value != b"off" => Some("stream-ocsp"),
-            (b"http", b"proxy_pass") if value.starts_with(b"https://") => Some("tls-upstream"),
-            (b"http", b"ssl_verify_client") if value != b"off" => Some("client-certificate"),
-            (b"mail", b"protocol") if value == b"smtp" => Some("mail-smtp"),
-            (b"mail", b"smtp_auth") if argument(b"none").is_some() => Some("smtp-auth-none"),
-            (b"mail", b"imap_auth" | b"pop3_auth" | b"smtp_auth")
+        let trigger = match (protocol, name) {
+            (_, Name::Resolver) if value != b"off" => Some("resolver"),
+            (Protocol::Http, Name::Listen) if argument(b"quic").is_some() => Some("http3"),
+            (Protocol::Http, Name::Listen) if argument(b"http2").is_some() => Some("http2"),
+            (Protocol::Http, Name::Http2) if value == b"on" => Some("http2"),
+            (Protocol::Http, Name::GrpcPass) => Some("http2-upstream"),
+            (Protocol::Http, Name::ProxyHttpVersion) if value == b"2" => Some("proxy-http2"),
+            (Protocol::Http, Name::SourceCharset | Name::CharsetMap) => Some("charset"),
+            (Protocol::Http, Name::ScgiPass | Name::UwsgiPass) => Some("scgi-uwsgi"),
+            (Protocol::Http, Name::SslOcsp) if value != b"off" => Some("ocsp"),
+            (Protocol::Stream, Name::SslOcsp) if value != b"off" => Some("stream-ocsp"),
+            (Protocol::Http, Name::ProxyPass) if value.starts_with(b"https://") => Some("tls-upstream"),
+            (Protocol::Http, Name::SslVerifyClient) if value != b"off" => Some("client-certificate"),
+            (Protocol::Mail, Name::Protocol) if value == b"smtp" => Some("mail-smtp"),
+            (Protocol::Mail, Name::SmtpAuth) if argument(b"none").is_some() => Some("smtp-auth-none"),
+            (Protocol::Mail, Name::ImapAuth | Name::Pop3Auth | Name::SmtpAuth)
                 if argument(b"cram-md5").or_else(|| argument(b"apop")).is_some() =>
             {
                 Some("mail-challenge")
@@ -180,9 +188,6 @@ impl<'h, 's> Triggers<'h, 's> {
             _ => None,
         };
         trigger.into_iter().for_each(|trigger| self.add(trigger, directive, 0));
-        if protocol == b"http" && !self.maps.is_empty() {
-            self.regex_map(directive);
-        }
     }
 
     /// A numbered group in front of the variable of a `map` that matches again.

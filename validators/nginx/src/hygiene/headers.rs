@@ -3,6 +3,7 @@
 use crate::model::directive::Directive;
 
 use super::inherited::SECURITY_HEADERS;
+use super::names::KnownName;
 use super::variables::{self, ValuePart, is_of_request};
 use super::{Hygiene, codes};
 
@@ -17,11 +18,11 @@ fn lost(hygiene: &mut Hygiene<'_>, scope: usize) {
     let facts = hygiene.facts.scopes[scope];
     let Some(parent) = hygiene.scopes.all[scope].parent() else { return };
     let lost = hygiene.facts.scopes[parent].headers & !facts.headers;
-    let is_meant = || hygiene.scopes.all[scope].get(b"add_header_inherit").is_some();
+    let is_meant = || hygiene.scopes.all[scope].has(KnownName::AddHeaderInherit);
     if lost == 0 || facts.own_headers.is_none() || hygiene.scopes.all[scope].incomplete || is_meant() {
         return;
     }
-    let Some(first) = hygiene.scopes.all[scope].get(b"add_header") else { return };
+    let Some(first) = hygiene.scopes.all[scope].get(KnownName::AddHeader) else { return };
     let names = SECURITY_HEADERS.iter().enumerate().filter(|(at, _)| lost & (1 << at) != 0);
     let names: Vec<_> = names.map(|(_, name)| format!("\"{name}\"")).collect();
     let message = format!("\"add_header\" here drops {} of the blocks around it", names.join(", "));
@@ -32,7 +33,7 @@ fn lost(hygiene: &mut Hygiene<'_>, scope: usize) {
 /// A page of any origin may read answers with the cookies of the user.
 fn credentials(hygiene: &mut Hygiene<'_>, scope: usize) {
     let find = |name: &[u8], value: &[u8]| {
-        let mut headers = hygiene.scopes.all[scope].all(b"add_header").filter(|header| header.count() >= 2);
+        let mut headers = hygiene.scopes.all[scope].all(KnownName::AddHeader).filter(|header| header.count() >= 2);
         headers.find(|header| header.word(1).eq_ignore_ascii_case(name) && header.word(2).eq_ignore_ascii_case(value))
     };
     let Some(origin) = find(b"Access-Control-Allow-Origin", b"$http_origin") else { return };
@@ -41,7 +42,7 @@ fn credentials(hygiene: &mut Hygiene<'_>, scope: usize) {
     }
     let is_condition = |at: usize| {
         let block = &hygiene.scopes.all[at];
-        block.name() == b"if"
+        block.name == KnownName::If
             && block.directive.is_some_and(|it| it.arguments().any(|(_, word)| word.ends_with(b"$http_origin")))
     };
     if !hygiene.scopes.around(scope).any(is_condition) {
@@ -52,9 +53,11 @@ fn credentials(hygiene: &mut Hygiene<'_>, scope: usize) {
 }
 
 /// Rules for one value.
-pub(super) fn values<'s>(hygiene: &mut Hygiene<'s>, scope: usize, directive: &Directive<'s>) {
-    host_spoofing(hygiene, directive);
-    let Some(at) = sink(directive) else { return };
+pub(super) fn values<'s>(hygiene: &mut Hygiene<'s>, scope: usize, name: KnownName, directive: &Directive<'s>) {
+    if matches!(name, KnownName::ProxySetHeader | KnownName::GrpcSetHeader) {
+        host_spoofing(hygiene, directive);
+    }
+    let Some(at) = sink(name, directive) else { return };
     let value = directive.word(at);
     let Some(name) = hygiene.origins.line_feed(&hygiene.scopes, scope, value) else { return };
     let name = String::from_utf8_lossy(name);
@@ -71,37 +74,36 @@ pub(super) fn values<'s>(hygiene: &mut Hygiene<'s>, scope: usize, directive: &Di
 }
 
 /// The argument that becomes a part of a header or of a request line.
-fn sink(directive: &Directive<'_>) -> Option<usize> {
-    match (directive.word(0), directive.count()) {
-        (b"return", 1) => Some(1).filter(|_| directive.word(1).contains(&b'/')),
+fn sink(name: KnownName, directive: &Directive<'_>) -> Option<usize> {
+    match (name, directive.count()) {
+        (KnownName::Return, 1) => Some(1).filter(|_| directive.word(1).contains(&b'/')),
         // `ngx_http_send_response()` takes the text for a location.
-        (b"return", 2) => Some(2).filter(|_| matches!(directive.word(1), b"301" | b"302" | b"303" | b"307" | b"308")),
-        (b"rewrite", 2 | 3) => {
+        (KnownName::Return, 2) => {
+            Some(2).filter(|_| matches!(directive.word(1), b"301" | b"302" | b"303" | b"307" | b"308"))
+        }
+        (KnownName::Rewrite, 2 | 3) => {
             let replacement = directive.word(2);
             let by_flag = directive.count() == 3 && matches!(directive.word(3), b"redirect" | b"permanent");
             let by_scheme = [&b"http://"[..], b"https://", b"$scheme"].iter().any(|it| replacement.starts_with(it));
             // Groups are escaped there (`ngx_http_script_copy_capture_code()`), variables are not.
             Some(2).filter(|_| by_flag || by_scheme)
         }
-        (b"add_header" | b"proxy_set_header" | b"grpc_set_header", 2..) => Some(2),
-        (b"proxy_pass", 1) => Some(1),
+        (KnownName::AddHeader | KnownName::ProxySetHeader | KnownName::GrpcSetHeader, 2..) => Some(2),
+        (KnownName::ProxyPass, 1) => Some(1),
         _ => None,
     }
 }
 
 /// The `Host` of the request may be another one than that by which nginx chose the server (RFC 9112, section 3.2.2).
 fn host_spoofing<'s>(hygiene: &mut Hygiene<'s>, directive: &Directive<'s>) {
-    let is_host = matches!(directive.word(0), b"proxy_set_header" | b"grpc_set_header")
-        && directive.count() == 2
-        && directive.word(1).eq_ignore_ascii_case(b"host");
-    if !is_host {
+    if directive.count() != 2 || !directive.word(1).eq_ignore_ascii_case(b"host") {
         return;
     }
     let is_raw = |part: &ValuePart<'_>| match part {
         ValuePart::Variable(name) => is_of_request(name),
         ValuePart::Text(_) => false,
     };
-    if let Some(ValuePart::Variable(name)) = variables::parts(directive.word(2)).into_iter().find(is_raw) {
+    if let Some(ValuePart::Variable(name)) = variables::parts(directive.word(2)).find(is_raw) {
         let message = format!(
             "the upstream gets the host from \"${}\", which the client may choose regardless of the server",
             String::from_utf8_lossy(name)

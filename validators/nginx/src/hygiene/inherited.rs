@@ -2,6 +2,7 @@
 
 use foldhash::{HashSet, HashSetExt as _};
 
+use super::names::KnownName;
 use super::scopes::Scopes;
 
 /// Headers that protect a page, of which the loss has no other sign.
@@ -32,39 +33,28 @@ pub(super) struct ScopeFacts {
     pub(super) incomplete: bool,
 }
 
-/// Facts of all blocks, and the names of upstreams.
+/// Facts of all blocks.
 pub(super) struct Inherited {
     pub(super) scopes: Vec<ScopeFacts>,
-    /// Names of upstreams, and hosts that nginx resolves at its start, in lower case.
-    pub(super) upstreams: HashSet<Vec<u8>>,
 }
 
 impl Inherited {
     pub(super) fn of(scopes: &Scopes<'_>) -> Self {
         let mut all: Vec<ScopeFacts> = Vec::with_capacity(scopes.all.len());
-        let mut upstreams = HashSet::new();
         for scope in &scopes.all {
             let around = scope.parent().map(|parent| all[parent]).unwrap_or_default();
             let incomplete = around.incomplete || scope.incomplete;
             let mut facts = ScopeFacts { own_headers: None, incomplete, ..around };
-            if scope.name() == b"upstream" {
-                upstreams.extend(scope.directive.filter(|it| it.count() > 0).map(|it| it.word(1).to_ascii_lowercase()));
-            }
-            for (directive, _) in scope.directives() {
+            for (name, directive) in scope.known() {
                 let value = || if directive.count() > 0 { directive.word(1) } else { b"" };
-                match directive.word(0) {
-                    b"add_header" => {
+                match name {
+                    KnownName::AddHeader => {
                         *facts.own_headers.get_or_insert_default() |= bit(value());
                     }
-                    b"add_header_inherit" => facts.merges_headers = value() == b"merge",
-                    b"resolver" => facts.resolver = value() != b"off",
-                    b"satisfy" => facts.satisfies_any = value() == b"any",
-                    b"internal" => facts.internal = true,
-                    b"proxy_pass" | b"grpc_pass" | b"fastcgi_pass" | b"uwsgi_pass" | b"scgi_pass"
-                        if !value().contains(&b'$') =>
-                    {
-                        upstreams.insert(host(value()).to_ascii_lowercase());
-                    }
+                    KnownName::AddHeaderInherit => facts.merges_headers = value() == b"merge",
+                    KnownName::Resolver => facts.resolver = value() != b"off",
+                    KnownName::Satisfy => facts.satisfies_any = value() == b"any",
+                    KnownName::Internal => facts.internal = true,
                     _ => {}
                 }
             }
@@ -75,8 +65,27 @@ impl Inherited {
             };
             all.push(facts);
         }
-        Self { scopes: all, upstreams }
+        Self { scopes: all }
     }
+}
+
+/// Names of upstreams, and hosts that nginx resolves at its start, in lower case.
+pub(super) fn resolved_names(scopes: &Scopes<'_>) -> HashSet<Vec<u8>> {
+    let passes = |name: KnownName| {
+        use KnownName as Name;
+        matches!(name, Name::ProxyPass | Name::GrpcPass | Name::FastcgiPass | Name::UwsgiPass | Name::ScgiPass)
+    };
+    let mut names = HashSet::new();
+    for scope in &scopes.all {
+        let upstream = scope.directive.filter(|it| scope.name == KnownName::Upstream && it.count() > 0);
+        names.extend(upstream.map(|it| it.word(1).to_ascii_lowercase()));
+        for (_, pass) in scope.known().filter(|(name, pass)| passes(*name) && pass.count() > 0) {
+            if !pass.word(1).contains(&b'$') {
+                names.insert(host(pass.word(1)).to_ascii_lowercase());
+            }
+        }
+    }
+    names
 }
 
 /// The bit of a security header.

@@ -3,12 +3,13 @@
 use crate::model::directive::Directive;
 
 use super::bytes::ByteSet;
+use super::names::KnownName;
 use super::pattern::{self, Piece};
 use super::variables::{self, ValuePart};
 use super::{Hygiene, access, codes};
 
 pub(super) fn check(hygiene: &mut Hygiene<'_>, scope: usize) {
-    if hygiene.scopes.all[scope].name() == b"location" {
+    if hygiene.scopes.all[scope].name == KnownName::Location {
         alias(hygiene, scope);
         ifs(hygiene, scope);
         file_names(hygiene, scope);
@@ -28,9 +29,10 @@ fn alias(hygiene: &mut Hygiene<'_>, scope: usize) {
     if path.ends_with(b"/") || path.starts_with(b"@") {
         return;
     }
-    let in_conditions = block.blocks(b"if").filter_map(|(_, inner)| hygiene.scopes.all[inner].get(b"alias"));
-    let aliases: Vec<_> = block.get(b"alias").into_iter().chain(in_conditions).collect();
-    let is_handed_on = || block.directives().any(|(directive, _)| directive.word(0).ends_with(b"_pass"));
+    let in_conditions =
+        block.blocks(KnownName::If).filter_map(|(_, inner)| hygiene.scopes.all[inner].get(KnownName::Alias));
+    let aliases: Vec<_> = block.get(KnownName::Alias).into_iter().chain(in_conditions).collect();
+    let is_handed_on = || block.directives().any(|directive| directive.word(0).ends_with(b"_pass"));
     if aliases.is_empty() || is_handed_on() {
         return;
     }
@@ -45,10 +47,10 @@ fn alias(hygiene: &mut Hygiene<'_>, scope: usize) {
 
 /// `location ~ /img(.*) { alias /data/img/$1; }` maps `/img../x` to the same place. Behind a slash nginx has resolved the dots.
 fn alias_of_group<'s>(hygiene: &mut Hygiene<'s>, scope: usize, location: &Directive<'s>) {
-    let alias = hygiene.scopes.all[scope].get(b"alias").filter(|alias| alias.count() == 1);
+    let alias = hygiene.scopes.all[scope].get(KnownName::Alias).filter(|alias| alias.count() == 1);
     let parsed = |alias| Some((alias, pattern::parse(location.word(2))?));
     let Some((alias, parsed)) = alias.and_then(parsed) else { return };
-    let parts = variables::parts(alias.word(1));
+    let parts: Vec<_> = variables::parts(alias.word(1)).collect();
     let pairs = parts.windows(2).filter_map(|pair| match pair {
         [ValuePart::Text(text), ValuePart::Variable(name)] if text.ends_with(b"/") => Some(*name),
         _ => None,
@@ -77,7 +79,8 @@ fn alias_of_group<'s>(hygiene: &mut Hygiene<'s>, scope: usize, location: &Direct
 }
 
 /// Directives that belong to the rewrite module, which `if` is made for.
-const REWRITE: [&[u8]; 6] = [b"return", b"rewrite", b"set", b"break", b"if", b"rewrite_log"];
+const REWRITE: [KnownName; 6] =
+    [KnownName::Return, KnownName::Rewrite, KnownName::Set, KnownName::Break, KnownName::If, KnownName::RewriteLog];
 
 /// An `if` that is true has a configuration of its own, without that of other `if`s and without `try_files`
 /// (<https://github.com/nginxinc/nginx-wiki/blob/master/source/start/topics/depth/ifisevil.rst>).
@@ -85,18 +88,15 @@ fn ifs(hygiene: &mut Hygiene<'_>, scope: usize) {
     let block = &hygiene.scopes.all[scope];
     let is_open = |inner: usize| {
         let inner = &hygiene.scopes.all[inner];
-        let has_more = inner.directives().any(|(directive, _)| !REWRITE.contains(&directive.word(0)));
-        let ends = |directive: &Directive<'_>| {
-            let last = directive.word(directive.count());
-            directive.word(0) == b"return"
-                || (directive.word(0) == b"rewrite" && matches!(last, b"last" | b"redirect" | b"permanent"))
-        };
-        (has_more, inner.directives().any(|(directive, _)| ends(&directive)))
+        let has_more = inner.names().any(|name| !REWRITE.contains(&name));
+        let ends =
+            |rewrite: Directive<'_>| matches!(rewrite.word(rewrite.count()), b"last" | b"redirect" | b"permanent");
+        (has_more, inner.has(KnownName::Return) || inner.all(KnownName::Rewrite).any(ends))
     };
-    let ifs = block.blocks(b"if").map(|(directive, inner)| (directive, is_open(inner)));
+    let ifs = block.blocks(KnownName::If).map(|(directive, inner)| (directive, is_open(inner)));
     let ifs: Vec<_> = ifs.filter(|(_, (_, ends))| !ends).collect();
     let others: Vec<Directive<'_>> = ifs.iter().filter(|(_, (has_more, _))| *has_more).map(|(it, _)| *it).collect();
-    if let (Some(first), Some(_)) = (ifs.first().map(|(directive, _)| *directive), block.get(b"try_files")) {
+    if let (Some(first), Some(_)) = (ifs.first().map(|(directive, _)| *directive), block.get(KnownName::TryFiles)) {
         let message = "\"try_files\" of the location is not looked at if this condition is true";
         let help = "end the `if` with `return` or `rewrite … last`, or use a `map`";
         hygiene.warn(codes::IF_IN_LOCATION, &first, 0, message, help);
@@ -116,8 +116,7 @@ fn are_exclusive(ifs: &[Directive<'_>]) -> bool {
 fn file_names(hygiene: &mut Hygiene<'_>, scope: usize) {
     let block = &hygiene.scopes.all[scope];
     let Some(location) = block.directive.filter(|it| it.count() == 2 && it.word(1).starts_with(b"~")) else { return };
-    let runs = ["fastcgi_pass", "uwsgi_pass", "scgi_pass"].iter().any(|name| block.get(name.as_bytes()).is_some());
-    if !runs {
+    if ![KnownName::FastcgiPass, KnownName::UwsgiPass, KnownName::ScgiPass].iter().any(|name| block.has(*name)) {
         return;
     }
     let Some(parsed) = pattern::parse(location.word(2)) else { return };
@@ -136,9 +135,9 @@ fn file_names(hygiene: &mut Hygiene<'_>, scope: usize) {
     }
 }
 
-/// Rules for the regular expressions of one directive.
-pub(super) fn patterns<'s>(hygiene: &mut Hygiene<'s>, scope: usize, directive: &Directive<'s>) {
-    for (at, pattern) in of_directive(hygiene, scope, directive) {
+/// Rules for the regular expressions of one directive, which may be a line of a `map`.
+pub(super) fn patterns<'s>(hygiene: &mut Hygiene<'s>, is_line: bool, name: KnownName, directive: &Directive<'s>) {
+    for (at, pattern) in of_directive(is_line, name, directive) {
         // Without a group nothing is nested.
         let is_slow = || pattern::parse(pattern).is_some_and(|parsed| parsed.is_slow());
         if pattern.contains(&b'(') && *hygiene.slow.entry(pattern).or_insert_with(is_slow) {
@@ -151,21 +150,22 @@ pub(super) fn patterns<'s>(hygiene: &mut Hygiene<'s>, scope: usize, directive: &
 }
 
 /// The patterns of a directive, each with its argument.
-fn of_directive<'s>(hygiene: &Hygiene<'s>, scope: usize, directive: &Directive<'s>) -> Vec<(usize, &'s [u8])> {
+fn of_directive<'s>(is_line: bool, name: KnownName, directive: &Directive<'s>) -> Vec<(usize, &'s [u8])> {
     let of_words = |from: usize| {
         let words = directive.arguments().skip(from.saturating_sub(1));
         words.filter_map(|(at, word)| Some((at, word.strip_prefix(b"~")?))).collect()
     };
-    match directive.word(0) {
-        b"location" if directive.count() == 2 && matches!(directive.word(1), b"~" | b"~*") => {
+    match name {
+        KnownName::Location if directive.count() == 2 && matches!(directive.word(1), b"~" | b"~*") => {
             vec![(2, directive.word(2))]
         }
-        b"rewrite" if directive.count() >= 2 => vec![(1, directive.word(1))],
-        b"if" if directive.count() >= 3 && directive.word(2).contains(&b'~') => {
+        KnownName::Rewrite if directive.count() >= 2 => vec![(1, directive.word(1))],
+        KnownName::If if directive.count() >= 3 && directive.word(2).contains(&b'~') => {
             vec![(3, access::last_pattern(directive))]
         }
-        b"server_name" | b"valid_referers" => of_words(1),
-        word if hygiene.scopes.all[scope].name() == b"map" => {
+        KnownName::ServerName | KnownName::ValidReferers => of_words(1),
+        _ if is_line => {
+            let word = directive.word(0);
             let pattern = word.strip_prefix(b"~*").or_else(|| word.strip_prefix(b"~"));
             pattern.map(|pattern| (0, pattern)).into_iter().collect()
         }

@@ -10,6 +10,7 @@ pub mod codes;
 mod headers;
 mod inherited;
 mod locations;
+mod names;
 mod pattern;
 mod process;
 mod proxies;
@@ -17,9 +18,9 @@ mod scopes;
 mod tls;
 mod variables;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 
-use foldhash::{HashMap, HashMapExt as _};
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 use reload_gate_contract::{Code, Finding, Findings, visible};
 
 use crate::Options;
@@ -28,7 +29,8 @@ use crate::model::directive::Directive;
 use crate::model::sources::Sources;
 
 use inherited::Inherited;
-use scopes::Scopes;
+use names::KnownName;
+use scopes::{BlockProtocol, Scopes};
 use variables::VariableOrigins;
 
 /// Limit of findings.
@@ -39,8 +41,9 @@ pub(crate) fn check(main: &str, sources: &Sources<'_>, options: &Options) -> Vec
     let scopes = Scopes::of(main, sources);
     let origins = VariableOrigins::of(&scopes);
     let facts = Inherited::of(&scopes);
-    let (findings, slow, catch_all) = (Findings::new(FINDINGS), HashMap::new(), RefCell::default());
-    let mut hygiene = Hygiene { sources, options, scopes, origins, facts, findings, slow, catch_all };
+    let (findings, slow) = (Findings::new(FINDINGS), HashMap::new());
+    let (catch_all, resolved) = (RefCell::default(), OnceCell::new());
+    let mut hygiene = Hygiene { sources, options, scopes, origins, facts, findings, slow, catch_all, resolved };
     for scope in 0..hygiene.scopes.all.len() {
         hygiene.scope(scope);
     }
@@ -60,48 +63,62 @@ struct Hygiene<'s> {
     slow: HashMap<&'s [u8], bool>,
     /// The servers that were looked at, and the answer: true for one that takes any host.
     catch_all: RefCell<HashMap<usize, bool>>,
+    /// The names that nginx resolves at its start, once a rule has asked for one.
+    resolved: OnceCell<HashSet<Vec<u8>>>,
 }
 
 impl<'s> Hygiene<'s> {
     /// Applies the rules to a block.
     fn scope(&mut self, scope: usize) {
-        if self.scopes.protocol(scope) == b"http" {
+        let is_http = self.scopes.all[scope].protocol == BlockProtocol::Http;
+        if is_http {
             access::check(self, scope);
             headers::check(self, scope);
             locations::check(self, scope);
         }
+        // Each line of a `map` may be a pattern.
+        let is_map = self.scopes.all[scope].name == KnownName::Map;
         for at in 0..self.scopes.all[scope].len() {
-            if let Some((directive, _)) = self.scopes.all[scope].at(at) {
-                self.directive(scope, &directive);
+            let name = self.scopes.all[scope].name_at(at);
+            if name == KnownName::Other && !is_map {
+                continue;
+            }
+            if let Some(directive) = self.scopes.all[scope].at(at).filter(|directive| directive.count() > 0) {
+                self.directive(scope, name, &directive);
+                if is_http {
+                    locations::patterns(self, is_map, name, &directive);
+                }
             }
         }
     }
 
-    fn directive(&mut self, scope: usize, directive: &Directive<'s>) {
-        if directive.count() == 0 {
-            return;
-        }
-        let is_http = self.scopes.protocol(scope) == b"http";
-        match directive.word(0) {
-            b"error_log" | b"worker_rlimit_nofile" => process::check(self, scope, directive),
-            b"ssl_protocols" | b"ssl_ciphers" => tls::check(self, directive),
-            b"server_tokens" if is_http => process::server_tokens(self, directive),
-            b"return" | b"rewrite" | b"add_header" | b"proxy_set_header" | b"grpc_set_header" if is_http => {
-                headers::values(self, scope, directive);
+    fn directive(&mut self, scope: usize, name: KnownName, directive: &Directive<'s>) {
+        use KnownName as Name;
+        let is_http = self.scopes.all[scope].protocol == BlockProtocol::Http;
+        match name {
+            Name::ErrorLog => process::error_log(self, directive),
+            Name::WorkerRlimitNofile => process::descriptors(self, scope, directive),
+            Name::SslProtocols => tls::protocols(self, directive),
+            Name::SslCiphers => tls::ciphers(self, directive),
+            Name::ServerTokens if is_http => process::server_tokens(self, directive),
+            Name::Return | Name::Rewrite | Name::AddHeader | Name::ProxySetHeader | Name::GrpcSetHeader if is_http => {
+                headers::values(self, scope, name, directive);
             }
-            b"proxy_pass" if is_http => {
-                headers::values(self, scope, directive);
+            Name::ProxyPass if is_http => {
+                headers::values(self, scope, name, directive);
                 proxies::check(self, scope, directive);
             }
-            b"fastcgi_pass" | b"grpc_pass" | b"scgi_pass" | b"uwsgi_pass" if is_http => {
+            Name::FastcgiPass | Name::GrpcPass | Name::ScgiPass | Name::UwsgiPass if is_http => {
                 proxies::check(self, scope, directive);
             }
-            b"valid_referers" if is_http => access::referers(self, directive),
+            Name::ValidReferers if is_http => access::referers(self, directive),
             _ => {}
         }
-        if is_http {
-            locations::patterns(self, scope, directive);
-        }
+    }
+
+    /// Names of upstreams, and hosts that nginx resolves at its start, in lower case.
+    fn resolved_names(&self) -> &HashSet<Vec<u8>> {
+        self.resolved.get_or_init(|| inherited::resolved_names(&self.scopes))
     }
 
     /// Reports a warning about a word of a directive.

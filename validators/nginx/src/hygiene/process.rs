@@ -3,25 +3,21 @@
 use crate::model::directive::Directive;
 use crate::values::numbers;
 
+use super::names::KnownName;
 use super::{Hygiene, codes};
 
-pub(super) fn check<'s>(hygiene: &mut Hygiene<'s>, scope: usize, directive: &Directive<'s>) {
-    match directive.word(0) {
-        b"error_log" if directive.word(1) == b"off" => {
-            let message = "\"error_log off\" writes the errors to a file with the name \"off\"";
-            hygiene.warn(codes::ERROR_LOG_OFF, directive, 1, message, "write `error_log /dev/null crit;`");
-        }
-        b"worker_rlimit_nofile" => descriptors(hygiene, scope, directive),
-        _ => {}
+pub(super) fn error_log<'s>(hygiene: &mut Hygiene<'s>, directive: &Directive<'s>) {
+    if directive.word(1) == b"off" {
+        let message = "\"error_log off\" writes the errors to a file with the name \"off\"";
+        hygiene.warn(codes::ERROR_LOG_OFF, directive, 1, message, "write `error_log /dev/null crit;`");
     }
 }
 
 /// Each connection takes a descriptor, and one to an upstream another one (`worker_connections` in `ngx_core_module`).
-fn descriptors<'s>(hygiene: &mut Hygiene<'s>, scope: usize, directive: &Directive<'s>) {
+pub(super) fn descriptors<'s>(hygiene: &mut Hygiene<'s>, scope: usize, directive: &Directive<'s>) {
     let Some(limit) = numbers::number(directive.word(1)) else { return };
-    let events = hygiene.scopes.all[scope].directives().find(|(other, _)| other.word(0) == b"events");
-    let events = events.and_then(|(_, block)| block);
-    let set = events.and_then(|events| hygiene.scopes.all[events as usize].get(b"worker_connections"));
+    let events = hygiene.scopes.all[scope].blocks(KnownName::Events).next();
+    let set = events.and_then(|(_, events)| hygiene.scopes.all[events].get(KnownName::WorkerConnections));
     // The default of nginx (`DEFAULT_CONNECTIONS` in `src/event/ngx_event.c`).
     let connections = set.filter(|set| set.count() == 1).and_then(|set| numbers::number(set.word(1))).unwrap_or(512);
     if limit < connections && hygiene.scopes.complete {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::model::directive::Directive;
 
 use super::inherited;
+use super::names::KnownName;
 use super::scopes::HygieneScope;
 use super::variables::{ScopedPart, ValuePart, host_breakers, is_of_request};
 use super::{Hygiene, codes, locations};
@@ -122,9 +123,11 @@ fn is_catch_all(hygiene: &Hygiene<'_>, scope: usize) -> bool {
 }
 
 fn takes_any_host(block: &HygieneScope<'_>) -> bool {
-    let mut names = block.all(b"server_name").flat_map(|it| it.arguments().map(|(_, word)| word).collect::<Vec<_>>());
-    let is_default =
-        block.all(b"listen").any(|it| it.arguments().any(|(_, word)| matches!(word, b"default_server" | b"default")));
+    let mut names =
+        block.all(KnownName::ServerName).flat_map(|it| it.arguments().map(|(_, word)| word).collect::<Vec<_>>());
+    let is_default = block
+        .all(KnownName::Listen)
+        .any(|it| it.arguments().any(|(_, word)| matches!(word, b"default_server" | b"default")));
     !block.incomplete && (is_default || names.all(|name| matches!(name, b"_" | b"" | b"*")))
 }
 
@@ -146,7 +149,7 @@ fn needs_resolver(hygiene: &Hygiene<'_>, host: &HostParts<'_>) -> Option<String>
     let shown = String::from_utf8_lossy(&name).into_owned();
     let is_address = shown.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     if is_constant {
-        let is_known = name.is_empty() || is_address || hygiene.facts.upstreams.contains(&name);
+        let is_known = name.is_empty() || is_address || hygiene.resolved_names().contains(&name);
         return (!is_known).then_some(shown);
     }
     // A name of a domain is none of an upstream, as people choose them.

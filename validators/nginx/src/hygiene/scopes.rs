@@ -8,6 +8,8 @@ use crate::model::sources::Sources;
 use crate::syntax::tree::NodeKind;
 use crate::values::{glob, numbers};
 
+use super::names::{KnownName, NameSet};
+
 /// Limit of nested blocks and files.
 const DEPTH: usize = 128;
 /// Limit of directives, each time counted, at which files that include each other often end: those of a small configuration, those for each
@@ -16,11 +18,15 @@ const MOST: (usize, usize, usize) = (50_000, 16, 1_000_000);
 /// Directives as which an included file counts besides its own.
 const INCLUDED: usize = 7;
 
-/// The protocols that a block may belong to; none outside of them.
-const PROTOCOLS: [&[u8]; 4] = [b"", b"http", b"stream", b"mail"];
-
-/// A directive, with the index of its block if it has one.
-pub(super) type ScopedDirective<'s> = (Directive<'s>, Option<u32>);
+/// The protocol that a block may belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BlockProtocol {
+    /// It is outside of them.
+    None,
+    Http,
+    Stream,
+    Mail,
+}
 
 /// A directive as it is kept: a configuration has as many as lines.
 #[derive(Clone, Copy)]
@@ -29,6 +35,7 @@ struct ScopedNode {
     node: u32,
     /// The index of its block, or [`NO_BLOCK`].
     block: u32,
+    name: KnownName,
 }
 
 /// No index of a block.
@@ -38,6 +45,9 @@ const NO_BLOCK: u32 = u32::MAX;
 pub(super) struct HygieneScope<'s> {
     /// Its own directive; `None` outside of all blocks.
     pub(super) directive: Option<Directive<'s>>,
+    /// The name of its directive.
+    pub(super) name: KnownName,
+    pub(super) protocol: BlockProtocol,
     /// The block around it.
     parent: Option<u32>,
     sources: &'s Sources<'s>,
@@ -45,25 +55,23 @@ pub(super) struct HygieneScope<'s> {
     directives: Box<[ScopedNode]>,
     /// A file that may hold more of it is unknown.
     pub(super) incomplete: bool,
-    /// It has a `rewrite`.
-    pub(super) rewrites: bool,
-    /// A bit for each name in it, so that most searches end before they begin. Names may share a bit.
-    names: u64,
-}
-
-/// The bit of a name, by its length and some of its bytes.
-fn bit(name: &[u8]) -> u64 {
-    let length = name.len();
-    let some =
-        [0, length / 3, length / 2, length.saturating_sub(2)].map(|at| name.get(at).copied().unwrap_or_default());
-    let hash = some.iter().fold(length, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(*byte)));
-    1 << ((hash ^ (hash >> 6)) & 63)
+    /// The names in it, so that most searches end before they begin.
+    names: NameSet,
 }
 
 impl<'s> HygieneScope<'s> {
-    fn new(sources: &'s Sources<'s>, directive: Option<Directive<'s>>, parent: Option<u32>) -> Self {
-        let directives = Box::default();
-        Self { directive, parent, sources, directives, incomplete: false, rewrites: false, names: 0 }
+    /// The outermost block.
+    fn outermost(sources: &'s Sources<'s>) -> Self {
+        Self {
+            directive: None,
+            name: KnownName::Other,
+            protocol: BlockProtocol::None,
+            parent: None,
+            sources,
+            directives: Box::default(),
+            incomplete: false,
+            names: NameSet::default(),
+        }
     }
 
     /// The number of directives in it.
@@ -71,32 +79,52 @@ impl<'s> HygieneScope<'s> {
         self.directives.len()
     }
 
-    /// A directive in it, with its block.
-    pub(super) fn at(&self, at: usize) -> Option<ScopedDirective<'s>> {
-        self.directives.get(at).and_then(|node| self.scoped(*node))
+    /// The name of a directive in it.
+    pub(super) fn name_at(&self, at: usize) -> KnownName {
+        self.directives.get(at).map_or(KnownName::Other, |node| node.name)
     }
 
-    /// The directives in it, those with blocks included, each with its block.
-    pub(super) fn directives(&self) -> impl Iterator<Item = ScopedDirective<'s>> + '_ {
-        self.directives.iter().filter_map(|node| self.scoped(*node))
+    /// A directive in it.
+    pub(super) fn at(&self, at: usize) -> Option<Directive<'s>> {
+        self.directives.get(at).and_then(|node| self.directive(*node))
     }
 
-    fn scoped(&self, ScopedNode { file, node, block }: ScopedNode) -> Option<ScopedDirective<'s>> {
-        let tree = &self.sources.file(file as usize).tree;
-        let directive = Directive::new(file as usize, tree, node as usize)?;
-        Some((directive, (block != NO_BLOCK).then_some(block)))
+    fn directive(&self, node: ScopedNode) -> Option<Directive<'s>> {
+        let file = node.file as usize;
+        Directive::new(file, &self.sources.file(file).tree, node.node as usize)
     }
 
-    /// The directives in it, or none if it has no directive of that name for certain.
-    fn with(&self, name: &[u8]) -> impl Iterator<Item = ScopedDirective<'s>> + '_ {
-        let nodes = if self.names & bit(name) == 0 { &[] } else { &*self.directives };
-        nodes.iter().filter_map(|node| self.scoped(*node))
+    /// The directives in it, those with blocks included.
+    pub(super) fn directives(&self) -> impl Iterator<Item = Directive<'s>> + '_ {
+        self.directives.iter().filter_map(|node| self.directive(*node))
+    }
+
+    /// The directives in it whose names a rule knows.
+    pub(super) fn known(&self) -> impl Iterator<Item = (KnownName, Directive<'s>)> + '_ {
+        let known = self.directives.iter().filter(|node| node.name != KnownName::Other);
+        known.filter_map(|node| Some((node.name, self.directive(*node)?)))
+    }
+
+    /// The names of the directives in it, in their order.
+    pub(super) fn names(&self) -> impl Iterator<Item = KnownName> + '_ {
+        self.directives.iter().map(|node| node.name)
+    }
+
+    /// The nodes of that name in this very block.
+    fn named(&self, name: KnownName) -> impl Iterator<Item = ScopedNode> + '_ {
+        let nodes = if self.has(name) { &*self.directives } else { &[] };
+        nodes.iter().copied().filter(move |node| node.name == name)
+    }
+
+    /// True if a directive of that name is in this very block.
+    pub(super) fn has(&self, name: KnownName) -> bool {
+        self.names.has(name)
     }
 
     /// The blocks of that name in this very block, each with its directive.
-    pub(super) fn blocks<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = (Directive<'s>, usize)> + 'a {
-        let named = self.with(name).filter(move |(directive, _)| directive.word(0) == name);
-        named.filter_map(|(directive, block)| Some((directive, block? as usize)))
+    pub(super) fn blocks(&self, name: KnownName) -> impl Iterator<Item = (Directive<'s>, usize)> + '_ {
+        let blocks = self.named(name).filter(|node| node.block != NO_BLOCK);
+        blocks.filter_map(|node| Some((self.directive(node)?, node.block as usize)))
     }
 
     /// The block around it.
@@ -104,36 +132,27 @@ impl<'s> HygieneScope<'s> {
         self.parent.map(|parent| parent as usize)
     }
 
-    /// The name of its directive.
-    pub(super) fn name(&self) -> &'s [u8] {
-        self.directive.map_or(b"", |directive| directive.word(0))
-    }
-
     /// The first directive of that name in this very block.
-    pub(super) fn get(&self, name: &[u8]) -> Option<Directive<'s>> {
-        self.with(name).map(|(directive, _)| directive).find(|directive| directive.word(0) == name)
+    pub(super) fn get(&self, name: KnownName) -> Option<Directive<'s>> {
+        self.all(name).next()
     }
 
     /// The directives of that name in this very block.
-    pub(super) fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = Directive<'s>> + 'a {
-        self.with(name).map(|(directive, _)| directive).filter(move |directive| directive.word(0) == name)
+    pub(super) fn all(&self, name: KnownName) -> impl Iterator<Item = Directive<'s>> + '_ {
+        self.named(name).filter_map(|node| self.directive(node))
     }
 }
 
 /// All blocks, each after the one around it.
 pub(super) struct Scopes<'s> {
     pub(super) all: Vec<HygieneScope<'s>>,
-    sources: &'s Sources<'s>,
     /// False if a file is unknown.
     pub(super) complete: bool,
-    /// The protocol of each block, by its index among [`PROTOCOLS`].
-    protocols: Vec<u8>,
 }
 
 impl<'s> Scopes<'s> {
     pub(super) fn of(main: &str, sources: &'s Sources<'s>) -> Self {
-        let root = HygieneScope::new(sources, None, None);
-        let mut scopes = Self { all: vec![root], sources, complete: true, protocols: vec![0] };
+        let mut scopes = Self { all: vec![HygieneScope::outermost(sources)], complete: true };
         if let Ok(file) = sources.first(main) {
             let (files, pending, patterns) = (vec![], vec![], HashMap::new());
             let most = MOST.2.min(MOST.0.saturating_add(sources.bytes().saturating_mul(MOST.1)));
@@ -144,11 +163,6 @@ impl<'s> Scopes<'s> {
         scopes
     }
 
-    /// The protocol that a block belongs to.
-    pub(super) fn protocol(&self, scope: usize) -> &'static [u8] {
-        PROTOCOLS[usize::from(self.protocols[scope])]
-    }
-
     /// A block and those around it, from the inside out.
     pub(super) fn around(&self, scope: usize) -> impl Iterator<Item = usize> + '_ {
         std::iter::successors(Some(scope), |at| self.all[*at].parent())
@@ -156,18 +170,20 @@ impl<'s> Scopes<'s> {
 
     /// The innermost server around a block.
     pub(super) fn server(&self, scope: usize) -> Option<usize> {
-        self.around(scope).find(|at| self.all[*at].name() == b"server")
+        self.around(scope).find(|at| self.all[*at].name == KnownName::Server)
     }
 
-    fn open(&mut self, directive: Directive<'s>, parent: usize) -> usize {
-        let protocol = match directive.word(0) {
-            b"http" => 1,
-            b"stream" => 2,
-            b"mail" => 3,
-            _ => self.protocols[parent],
+    fn open(&mut self, name: KnownName, directive: Directive<'s>, parent: usize) -> usize {
+        let around = &self.all[parent];
+        let protocol = match name {
+            KnownName::Http => BlockProtocol::Http,
+            KnownName::Stream => BlockProtocol::Stream,
+            KnownName::Mail => BlockProtocol::Mail,
+            _ => around.protocol,
         };
-        self.protocols.push(protocol);
-        growth::push(&mut self.all, HygieneScope::new(self.sources, Some(directive), u32::try_from(parent).ok()));
+        let (directive, parent) = (Some(directive), u32::try_from(parent).ok());
+        let scope = HygieneScope { directive, name, protocol, parent, ..HygieneScope::outermost(around.sources) };
+        growth::push(&mut self.all, scope);
         self.all.len() - 1
     }
 }
@@ -206,13 +222,11 @@ impl<'s> Expansion<'s, '_> {
     }
 
     /// Adds a directive to the innermost block, with its own block if it has one.
-    fn push(&mut self, scope: usize, name: &[u8], directive: Directive<'s>, block: Option<usize>) {
-        let scope = &mut self.scopes.all[scope];
-        scope.names |= bit(name);
-        scope.rewrites |= name == b"rewrite";
+    fn push(&mut self, scope: usize, name: KnownName, directive: &Directive<'s>, block: Option<usize>) {
+        self.scopes.all[scope].names.add(name);
         let index = |index: usize| u32::try_from(index).unwrap_or(NO_BLOCK);
         let (file, node) = (index(directive.file()), index(directive.node()));
-        growth::push(&mut self.pending, ScopedNode { file, node, block: block.map_or(NO_BLOCK, index) });
+        growth::push(&mut self.pending, ScopedNode { file, node, block: block.map_or(NO_BLOCK, index), name });
     }
 
     /// Gives a block its directives, which are those pending from an index on.
@@ -227,14 +241,15 @@ impl<'s> Expansion<'s, '_> {
             let node = &tree.nodes()[at];
             self.count += 1;
             if let Some(directive) = Directive::new(file, tree, at) {
-                let name = directive.word(0);
+                let word = directive.word(0);
+                let name = KnownName::of(word);
                 match node.kind {
-                    NodeKind::Simple if name == b"include" && directive.count() == 1 => {
+                    NodeKind::Simple if word == b"include" && directive.count() == 1 => {
                         self.include(&directive, scope, depth);
                     }
                     NodeKind::Block if depth < DEPTH => {
-                        let inner = self.scopes.open(directive, scope);
-                        self.push(scope, name, directive, Some(inner));
+                        let inner = self.scopes.open(name, directive, scope);
+                        self.push(scope, name, &directive, Some(inner));
                         if self.sources.is_surrounding(file) {
                             self.unknown(inner);
                         }
@@ -242,7 +257,7 @@ impl<'s> Expansion<'s, '_> {
                         self.nodes(file, directive.inside(), inner, depth + 1);
                         self.close(inner, from);
                     }
-                    _ => self.push(scope, name, directive, None),
+                    _ => self.push(scope, name, &directive, None),
                 }
             }
             at = tree.end(at);

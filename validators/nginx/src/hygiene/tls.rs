@@ -12,15 +12,7 @@ const WEAK_PROTOCOLS: [&[u8]; 4] = [b"SSLv2", b"SSLv3", b"TLSv1", b"TLSv1.1"];
 const WEAK_CIPHERS: [&[u8]; 12] =
     [b"NULL", b"eNULL", b"aNULL", b"ADH", b"AECDH", b"EXP", b"EXPORT", b"LOW", b"DES", b"3DES", b"RC4", b"RC2"];
 
-pub(super) fn check<'s>(hygiene: &mut Hygiene<'s>, directive: &Directive<'s>) {
-    if directive.word(0) == b"ssl_protocols" {
-        protocols(hygiene, directive);
-    } else {
-        ciphers(hygiene, directive);
-    }
-}
-
-fn protocols<'s>(hygiene: &mut Hygiene<'s>, directive: &Directive<'s>) {
+pub(super) fn protocols<'s>(hygiene: &mut Hygiene<'s>, directive: &Directive<'s>) {
     let weak: Vec<_> = directive.arguments().filter(|(_, word)| WEAK_PROTOCOLS.contains(word)).collect();
     let Some((at, _)) = weak.first().copied() else { return };
     let names: Vec<_> = weak.iter().map(|(_, word)| String::from_utf8_lossy(word)).collect();
@@ -29,7 +21,7 @@ fn protocols<'s>(hygiene: &mut Hygiene<'s>, directive: &Directive<'s>) {
 }
 
 /// A cipher string: names joined by `+`, in a list separated by `:`, `,` or blanks; `!` removes for good (`ciphers(1)`).
-fn ciphers<'s>(hygiene: &mut Hygiene<'s>, directive: &Directive<'s>) {
+pub(super) fn ciphers<'s>(hygiene: &mut Hygiene<'s>, directive: &Directive<'s>) {
     let list = directive.word(1);
     if list.contains(&b'$') {
         return;

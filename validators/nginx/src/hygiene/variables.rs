@@ -4,7 +4,10 @@ use std::cell::RefCell;
 
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
+use crate::model::directive::Directive;
+
 use super::bytes::ByteSet;
+use super::names::KnownName;
 use super::pattern::{self, PatternGroup};
 use super::scopes::{HygieneScope, Scopes};
 
@@ -20,26 +23,19 @@ pub(super) enum ValuePart<'s> {
 }
 
 /// The parts of a value, as nginx compiles it (`ngx_http_script_compile()`).
-pub(super) fn parts(value: &[u8]) -> Vec<ValuePart<'_>> {
-    let mut parts = vec![];
-    let (mut at, mut start) = (0, 0);
-    while at < value.len() {
-        let found = if value[at] == b'$' { name(&value[at + 1..]) } else { None };
-        let Some((name, length)) = found else {
-            at += 1;
-            continue;
-        };
-        if start < at {
-            parts.push(ValuePart::Text(&value[start..at]));
+pub(super) fn parts<'s>(value: &'s [u8]) -> impl Iterator<Item = ValuePart<'s>> {
+    let variable = |rest: &'s [u8]| rest.strip_prefix(b"$").and_then(name);
+    let mut rest = value;
+    std::iter::from_fn(move || {
+        if let Some((name, length)) = variable(rest) {
+            rest = &rest[1 + length..];
+            return Some(ValuePart::Variable(name));
         }
-        parts.push(ValuePart::Variable(name));
-        at += 1 + length;
-        start = at;
-    }
-    if start < value.len() {
-        parts.push(ValuePart::Text(&value[start..]));
-    }
-    parts
+        let end = (1..rest.len()).find(|at| variable(&rest[*at..]).is_some()).unwrap_or(rest.len());
+        let (text, behind) = rest.split_at(end);
+        rest = behind;
+        (!text.is_empty()).then_some(ValuePart::Text(text))
+    })
 }
 
 /// The name of the variable behind a `$`, and its length with any braces.
@@ -97,13 +93,13 @@ impl<'s> VariableOrigins<'s> {
         let (patterns, groups) = (HashMap::new(), RefCell::default());
         let mut origins = Self { sets: HashMap::new(), names: HashSet::new(), patterns, groups };
         for (at, scope) in scopes.all.iter().enumerate() {
-            if let Some(pattern) = scope.directive.and_then(|directive| pattern_of_uri(&directive)) {
+            if let Some(pattern) = scope.directive.and_then(|directive| pattern_of_uri(scope.name, &directive)) {
                 origins.patterns.insert(at, pattern);
             }
             origins.table(at, scope);
-            for directive in scope.all(b"set").filter(|directive| directive.count() == 2) {
+            for directive in scope.all(KnownName::Set).filter(|directive| directive.count() == 2) {
                 let Some(name) = directive.word(1).strip_prefix(b"$") else { continue };
-                let outer = scope.parent().filter(|_| scope.name() == b"if");
+                let outer = scope.parent().filter(|_| scope.name == KnownName::If);
                 for block in [Some(at), outer].into_iter().flatten() {
                     origins.sets.entry((block, name)).or_default().push((at, directive.word(2)));
                 }
@@ -115,15 +111,16 @@ impl<'s> VariableOrigins<'s> {
 
     /// Adds the values of a `map` or `geo`.
     fn table(&mut self, at: usize, scope: &HygieneScope<'s>) {
-        let Some(block) = scope.directive.filter(|block| matches!(block.word(0), b"map" | b"geo")) else { return };
+        let Some(block) = scope.directive.filter(|_| matches!(scope.name, KnownName::Map | KnownName::Geo)) else {
+            return;
+        };
         let name = block.word(block.count()).strip_prefix(b"$");
         let Some((name, outer)) = name.zip(scope.parent()) else { return };
-        let is_parameter = |word: &[u8]| block.word(0) == b"geo" && matches!(word, b"delete" | b"proxy");
-        let entries = scope.directives().map(|(entry, _)| entry);
-        let entries = entries.filter(|entry| entry.count() == 1 && !is_parameter(entry.word(0)));
+        let is_parameter = |word: &[u8]| scope.name == KnownName::Geo && matches!(word, b"delete" | b"proxy");
+        let entries = scope.directives().filter(|entry| entry.count() == 1 && !is_parameter(entry.word(0)));
         let values = entries.map(|entry| (at, entry.word(1))).take(VALUES);
         // Without a default the variable may be empty.
-        let empty = scope.get(b"default").is_none().then_some((at, &b""[..]));
+        let empty = (!scope.has(KnownName::Default)).then_some((at, &b""[..]));
         self.sets.entry((outer, name)).or_default().extend(empty.into_iter().chain(values));
     }
 
@@ -142,7 +139,7 @@ impl<'s> VariableOrigins<'s> {
         let number = std::str::from_utf8(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
         scopes.around(scope).find_map(|at| {
             // Another match has replaced the numbered groups.
-            if number != usize::MAX && scopes.all[at].rewrites {
+            if number != usize::MAX && scopes.all[at].has(KnownName::Rewrite) {
                 return None;
             }
             let pattern = *self.patterns.get(&at)?;
@@ -156,9 +153,9 @@ impl<'s> VariableOrigins<'s> {
         if !value.contains(&b'$') {
             return None;
         }
-        let mut queue = vec![(scope, value)];
-        let mut followed = 0;
-        while let Some((scope, value)) = queue.pop() {
+        let mut queue = vec![];
+        let (mut next, mut followed) = (Some((scope, value)), 0);
+        while let Some((scope, value)) = next {
             for part in parts(value) {
                 let ValuePart::Variable(name) = part else { continue };
                 followed += 1;
@@ -175,6 +172,7 @@ impl<'s> VariableOrigins<'s> {
                     return Some(name);
                 }
             }
+            next = queue.pop();
         }
         None
     }
@@ -183,7 +181,7 @@ impl<'s> VariableOrigins<'s> {
     /// several.
     pub(super) fn expanded(&self, scopes: &Scopes<'s>, scope: usize, value: &'s [u8]) -> Vec<Vec<ScopedPart<'s>>> {
         let mut all = vec![];
-        let mut queue: Vec<Vec<ScopedPart<'s>>> = vec![parts(value).into_iter().map(|part| (scope, part)).collect()];
+        let mut queue: Vec<Vec<ScopedPart<'s>>> = vec![parts(value).map(|part| (scope, part)).collect()];
         let mut steps = 0;
         while let Some(mut current) = queue.pop() {
             steps += 1;
@@ -197,7 +195,7 @@ impl<'s> VariableOrigins<'s> {
                     let ValuePart::Variable(name) = part else { continue };
                     for (scope, value) in self.values(scopes, scope, name) {
                         let mut next = current.clone();
-                        next.splice(at..=at, parts(value).into_iter().map(|part| (*scope, part)));
+                        next.splice(at..=at, parts(value).map(|part| (*scope, part)));
                         queue.push(next);
                     }
                 }
@@ -227,12 +225,18 @@ pub(super) fn host_breakers() -> ByteSet {
 }
 
 /// The pattern of a location or an `if` that is matched against the decoded URI.
-fn pattern_of_uri<'s>(directive: &crate::model::directive::Directive<'s>) -> Option<&'s [u8]> {
-    match directive.word(0) {
-        b"location" if directive.count() == 2 && matches!(directive.word(1), b"~" | b"~*") => Some(directive.word(2)),
-        b"location" if directive.count() == 1 && directive.word(1).starts_with(b"~*") => Some(&directive.word(1)[2..]),
-        b"location" if directive.count() == 1 && directive.word(1).starts_with(b"~") => Some(&directive.word(1)[1..]),
-        b"if"
+fn pattern_of_uri<'s>(name: KnownName, directive: &Directive<'s>) -> Option<&'s [u8]> {
+    match name {
+        KnownName::Location if directive.count() == 2 && matches!(directive.word(1), b"~" | b"~*") => {
+            Some(directive.word(2))
+        }
+        KnownName::Location if directive.count() == 1 && directive.word(1).starts_with(b"~*") => {
+            Some(&directive.word(1)[2..])
+        }
+        KnownName::Location if directive.count() == 1 && directive.word(1).starts_with(b"~") => {
+            Some(&directive.word(1)[1..])
+        }
+        KnownName::If
             if directive.count() >= 3
                 && matches!(directive.word(1), b"($uri" | b"($document_uri")
                 && matches!(directive.word(2), b"~" | b"~*") =>
@@ -252,9 +256,11 @@ mod tests {
         let text = |text: &'static str| ValuePart::Text(text.as_bytes());
         let variable = |name: &'static str| ValuePart::Variable(name.as_bytes());
         assert_eq!(
-            parts(b"http://a$uri?$1x${b}c"),
+            parts(b"http://a$uri?$1x${b}c").collect::<Vec<_>>(),
             [text("http://a"), variable("uri"), text("?"), variable("1"), text("x"), variable("b"), text("c")]
         );
-        assert_eq!(parts(b"a$"), [text("a$")]);
+        assert_eq!(parts(b"a$").collect::<Vec<_>>(), [text("a$")]);
+        assert_eq!(parts(b"$$a$").collect::<Vec<_>>(), [text("$"), variable("a"), text("$")]);
+        assert_eq!(parts(b"").count(), 0);
     }
 }

@@ -171,10 +171,9 @@ fn directory_of_main<'p>(own: &'p str, prefix: Option<&'p str>) -> &'p str {
 
 /// Patterns of all `include` directives of a file, in any block.
 fn included(tree: &SyntaxTree<'_>) -> Vec<String> {
-    let nodes = 0..tree.nodes().len();
+    let nodes = (0..tree.nodes().len()).filter(|node| tree.count(*node) > 1);
     let includes = nodes.filter_map(|node| {
-        let include = tree.word(node, 0).is_some_and(|name| name.value == b"include");
-        let path = tree.word(node, 1).filter(|_| include)?;
+        let path = tree.word(node, 0).filter(|name| name.value == b"include").and_then(|_| tree.word(node, 1))?;
         // nginx opens a C string.
         Some(String::from_utf8_lossy(numbers::c_string(path.value)).into_owned())
     });

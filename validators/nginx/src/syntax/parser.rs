@@ -122,8 +122,12 @@ impl<S: Sink> Parser<'_, S> {
     fn space(&mut self, after_word: bool) {
         let first = self.at + usize::from(after_word);
         let mut end = self.at;
-        while let Some(byte) = self.text.get(end).filter(|byte| is_space(**byte)) {
-            self.has_lines |= *byte == b'\n';
+        loop {
+            match self.text.get(end) {
+                Some(b' ' | b'\t' | b'\r') => {}
+                Some(b'\n') => self.has_lines = true,
+                _ => break,
+            }
             end += 1;
         }
         while self.filled < end {
@@ -279,10 +283,6 @@ impl<S: Sink> Parser<'_, S> {
         }
         false
     }
-}
-
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 /// The bytes that end a word without quotes, or have a meaning of their own in it.

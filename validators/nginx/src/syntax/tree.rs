@@ -241,6 +241,7 @@ impl<'t> SyntaxTree<'t> {
 
     /// A word of a directive: 0 is its name.
     #[must_use]
+    #[inline]
     pub fn word(&self, node: usize, at: usize) -> Option<Word<'_>> {
         self.range(node).nth(at).map(|word| self.value(node, word))
     }
@@ -251,19 +252,25 @@ impl<'t> SyntaxTree<'t> {
     }
 
     /// The indices of the words of a directive.
+    #[inline]
     fn range(&self, node: usize) -> Range<usize> {
         let end = self.nodes.get(node + 1).map_or(self.words.len(), |next| next.words as usize);
         self.nodes[node].words as usize..end
     }
 
+    #[inline]
     fn value(&self, node: usize, at: usize) -> Word<'_> {
         let word = self.words[at];
-        let unescaped = || self.unescaped.binary_search_by_key(&offset(at), |(word, _)| *word).ok();
-        let value = match self.nodes[node].escaped.then(unescaped).flatten() {
-            Some(found) => &*self.unescaped[found].1,
-            None => &self.text[inside(&self.text, word)],
-        };
+        let unescaped = if self.nodes[node].escaped { self.unescaped(at) } else { None };
+        let value = unescaped.unwrap_or_else(|| &self.text[inside(&self.text, word)]);
         Word { value, span: Span { start: word.start as usize, end: word.end as usize } }
+    }
+
+    /// The value of a word with escapes in it.
+    #[cold]
+    fn unescaped(&self, at: usize) -> Option<&[u8]> {
+        let found = self.unescaped.binary_search_by_key(&offset(at), |(word, _)| *word).ok();
+        found.map(|found| &*self.unescaped[found].1)
     }
 
     /// The line of a byte, counted from 1.
@@ -297,6 +304,7 @@ impl<'t> SyntaxTree<'t> {
 }
 
 /// The bytes of a word within its quotes.
+#[inline]
 fn inside(text: &[u8], word: WordSpan) -> Range<usize> {
     let (start, end) = (word.start as usize, word.end as usize);
     match text[start] {
