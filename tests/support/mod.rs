@@ -31,7 +31,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 /// How long anything may take that is expected to happen; far more than it does, so that a slow machine is no failure.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `what` is so.
 #[track_caller]

@@ -17,6 +17,7 @@ use crate::sys::pattern::LazyRegex;
 use crate::sys::proc::{self, Identity, SignalFiles, SignalState};
 use crate::sys::promise::SEARCHES;
 
+mod blocked;
 mod compare;
 mod family;
 mod heartbeat;
@@ -163,10 +164,6 @@ pub enum Disposition {
 /// The number of searches that find a process which ends meanwhile.
 const SEARCHES_AGAIN: usize = 3;
 
-/// The number of further looks at a process that blocks all signals, and the time between them.
-const LOOKS_AGAIN: usize = 20;
-const LOOK: Duration = Duration::from_millis(1);
-
 /// Returns `true` for a process that its parent forked to do its work; a helper executes a program of its own.
 fn is_worker(pid: i32) -> bool {
     proc::stat(pid).is_some_and(|stat| proc::is_mere_fork(&stat))
@@ -312,21 +309,15 @@ impl Target {
         })
     }
 
-    /// Returns `true` for a signal that it has blocked to take it. The C library blocks all of them for the moment in which it makes a process
-    /// or a thread (`__libc_signal_block_all()` in glibc, vfork in dash), in which it does not sleep. A process that is never seen to sleep is
-    /// taken for one in that moment.
+    /// Returns `true` for a signal that it has blocked to take it.
     fn keeps_blocked(&self, signal: Signal, signals: SignalState) -> bool {
-        let mut seen = signals;
-        for _ in 0..LOOKS_AGAIN {
-            let is_moment = Signal::SEGV.is_in(seen.blocked) && seen.state != b'S';
-            if !signal.is_in(seen.blocked) || !is_moment {
-                return signal.is_in(seen.blocked);
+        let again = |seen: &SignalState| {
+            if seen.state != blocked::ASLEEP {
+                std::thread::sleep(blocked::PAUSE);
             }
-            std::thread::sleep(LOOK);
-            let Some(now) = self.signals() else { return false };
-            seen = now;
-        }
-        false
+            self.signals()
+        };
+        blocked::keeps(signal, std::iter::successors(Some(signals), again))
     }
 
     fn signals(&self) -> Option<SignalState> {

@@ -28,6 +28,8 @@ pub struct SignalState {
     pub ignored: u64,
     /// With a handler.
     pub caught: u64,
+    /// The number of times that it has gone to sleep (`voluntary_ctxt_switches`), where that is shown.
+    pub sleeps: Option<u64>,
 }
 
 impl SignalState {
@@ -53,11 +55,17 @@ impl SignalState {
             *mask |= u64::from_str_radix(std::str::from_utf8(value).ok()?, 16).ok()?;
             found += 1;
             if found == LINES {
-                return Some(signals);
+                return Some(Self { sleeps: sleeps(status), ..signals });
             }
         }
         None
     }
+}
+
+/// Reads a number that stands near the end of a status.
+fn sleeps(status: &[u8]) -> Option<u64> {
+    let line = status.rsplit(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"voluntary_ctxt_switches:"))?;
+    std::str::from_utf8(line.trim_ascii()).ok()?.parse().ok()
 }
 
 /// The open files of a process that tell about its signals.
@@ -148,8 +156,9 @@ mod tests {
 
     #[test]
     fn a_status_is_read_whatever_the_name_is() {
-        let rest = "State:\tT (stopped)\nSigPnd:\t1\nShdPnd:\t2\nSigBlk:\t4\nSigIgn:\t8\nSigCgt:\t10\n";
-        let expected = SignalState { state: b'T', pending: 3, blocked: 4, ignored: 8, caught: 16 };
+        let rest = "State:\tT (stopped)\nSigPnd:\t1\nShdPnd:\t2\nSigBlk:\t4\nSigIgn:\t8\nSigCgt:\t10\nSeccomp:\t0\n\
+                    voluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t3\n";
+        let expected = SignalState { state: b'T', pending: 3, blocked: 4, ignored: 8, caught: 16, sleeps: Some(12) };
         for name in [&b"plain"[..], b"State:", b"\xff\xfe"] {
             let status = [b"Name:\t", name, b"\nUmask:\t0022\n", rest.as_bytes()].concat();
             assert_eq!(SignalState::parse(&status), Some(expected), "{name:?}");
@@ -160,7 +169,8 @@ mod tests {
     #[test]
     fn this_process_runs_and_waits_for_nothing() {
         let files = SignalFiles::open(super::super::own()).expect("it is alive");
-        assert!(matches!(files.state().expect("it is alive").state, b'R' | b'S'));
+        let state = files.state().expect("it is alive");
+        assert!(matches!(state.state, b'R' | b'S') && state.sleeps.is_some());
         assert!(!files.is_awaited(1));
     }
 }
