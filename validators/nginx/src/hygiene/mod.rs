@@ -38,7 +38,8 @@ const FINDINGS: usize = 1_000;
 
 /// Judges the hygiene of a configuration that begins with `main`.
 pub(crate) fn check(main: &str, sources: &Sources<'_>, options: &Options) -> Vec<Finding> {
-    let scopes = Scopes::of(main, sources);
+    let (scopes, directives) = Scopes::of(main, sources);
+    let scopes = scopes.with(&directives);
     let origins = VariableOrigins::of(&scopes);
     let facts = Inherited::of(&scopes);
     let (findings, slow) = (Findings::new(FINDINGS), HashMap::new());

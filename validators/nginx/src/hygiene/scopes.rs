@@ -1,5 +1,7 @@
 //! The blocks of a configuration with the directives of each, includes replaced by what they include.
 
+use std::ops::Range;
+
 use foldhash::{HashMap, HashMapExt as _};
 
 use crate::model::directive::Directive;
@@ -30,7 +32,7 @@ pub(super) enum BlockProtocol {
 
 /// A directive as it is kept: a configuration has as many as lines.
 #[derive(Clone, Copy)]
-struct ScopedNode {
+pub(super) struct ScopedNode {
     file: u32,
     node: u32,
     /// The index of its block, or [`NO_BLOCK`].
@@ -40,6 +42,11 @@ struct ScopedNode {
 
 /// No index of a block.
 const NO_BLOCK: u32 = u32::MAX;
+
+/// An index as it is kept. There are fewer than [`MOST`] of each kind.
+fn index(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(NO_BLOCK)
+}
 
 /// A block.
 pub(super) struct HygieneScope<'s> {
@@ -52,7 +59,7 @@ pub(super) struct HygieneScope<'s> {
     parent: Option<u32>,
     sources: &'s Sources<'s>,
     /// The directives in it, those with blocks included, each with its block.
-    directives: Box<[ScopedNode]>,
+    directives: &'s [ScopedNode],
     /// A file that may hold more of it is unknown.
     pub(super) incomplete: bool,
     /// The names in it, so that most searches end before they begin.
@@ -68,7 +75,7 @@ impl<'s> HygieneScope<'s> {
             protocol: BlockProtocol::None,
             parent: None,
             sources,
-            directives: Box::default(),
+            directives: &[],
             incomplete: false,
             names: NameSet::default(),
         }
@@ -112,7 +119,7 @@ impl<'s> HygieneScope<'s> {
 
     /// The nodes of that name in this very block.
     fn named(&self, name: KnownName) -> impl Iterator<Item = ScopedNode> + '_ {
-        let nodes = if self.has(name) { &*self.directives } else { &[] };
+        let nodes = if self.has(name) { self.directives } else { &[] };
         nodes.iter().copied().filter(move |node| node.name == name)
     }
 
@@ -150,17 +157,37 @@ pub(super) struct Scopes<'s> {
     pub(super) complete: bool,
 }
 
+/// The directives of all blocks, those of a block beside each other: a configuration has many blocks with few directives, so none has a
+/// list of its own.
+#[derive(Default)]
+pub(super) struct BlockDirectives {
+    nodes: Vec<ScopedNode>,
+    /// The range of each block.
+    ranges: Vec<Range<u32>>,
+}
+
 impl<'s> Scopes<'s> {
-    pub(super) fn of(main: &str, sources: &'s Sources<'s>) -> Self {
+    /// Reads all blocks, and the directives for [`Self::with`].
+    pub(super) fn of(main: &str, sources: &'s Sources<'s>) -> (Self, BlockDirectives) {
         let mut scopes = Self { all: vec![HygieneScope::outermost(sources)], complete: true };
+        let mut read = BlockDirectives { nodes: vec![], ranges: vec![Range::default()] };
         if let Ok(file) = sources.first(main) {
             let (files, pending, patterns) = (vec![], vec![], HashMap::new());
             let most = MOST.2.min(MOST.0.saturating_add(sources.bytes().saturating_mul(MOST.1)));
-            let mut expansion = Expansion { sources, scopes: &mut scopes, files, count: 0, most, pending, patterns };
+            let (scopes, read) = (&mut scopes, &mut read);
+            let mut expansion = Expansion { sources, scopes, read, files, count: 0, most, pending, patterns };
             expansion.file(file, 0, 0);
             expansion.close(0, 0);
         }
-        scopes
+        (scopes, read)
+    }
+
+    /// Gives the blocks their directives.
+    pub(super) fn with(mut self, read: &'s BlockDirectives) -> Self {
+        for (scope, range) in self.all.iter_mut().zip(&read.ranges) {
+            scope.directives = &read.nodes[range.start as usize..range.end as usize];
+        }
+        self
     }
 
     /// A block and those around it, from the inside out.
@@ -192,6 +219,7 @@ impl<'s> Scopes<'s> {
 struct Expansion<'s, 'w> {
     sources: &'s Sources<'s>,
     scopes: &'w mut Scopes<'s>,
+    read: &'w mut BlockDirectives,
     /// The files that are being read.
     files: Vec<usize>,
     count: usize,
@@ -224,17 +252,20 @@ impl<'s> Expansion<'s, '_> {
     /// Adds a directive to the innermost block, with its own block if it has one.
     fn push(&mut self, scope: usize, name: KnownName, directive: &Directive<'s>, block: Option<usize>) {
         self.scopes.all[scope].names.add(name);
-        let index = |index: usize| u32::try_from(index).unwrap_or(NO_BLOCK);
         let (file, node) = (index(directive.file()), index(directive.node()));
         growth::push(&mut self.pending, ScopedNode { file, node, block: block.map_or(NO_BLOCK, index), name });
     }
 
     /// Gives a block its directives, which are those pending from an index on.
     fn close(&mut self, scope: usize, from: usize) {
-        self.scopes.all[scope].directives = self.pending.drain(from..).collect();
+        let start = index(self.read.nodes.len());
+        for node in self.pending.drain(from..) {
+            growth::push(&mut self.read.nodes, node);
+        }
+        self.read.ranges[scope] = start..index(self.read.nodes.len());
     }
 
-    fn nodes(&mut self, file: usize, nodes: std::ops::Range<usize>, scope: usize, depth: usize) {
+    fn nodes(&mut self, file: usize, nodes: Range<usize>, scope: usize, depth: usize) {
         let tree = &self.sources.file(file).tree;
         let mut at = nodes.start;
         while at < nodes.end && self.count < self.most {
@@ -249,6 +280,7 @@ impl<'s> Expansion<'s, '_> {
                     }
                     NodeKind::Block if depth < DEPTH => {
                         let inner = self.scopes.open(name, directive, scope);
+                        growth::push(&mut self.read.ranges, Range::default());
                         self.push(scope, name, &directive, Some(inner));
                         if self.sources.is_surrounding(file) {
                             self.unknown(inner);
