@@ -75,6 +75,7 @@ const PURE: &[&str] = &[
     "flow::settle",
     "flow::named",
     "flow::placeholders",
+    "flow::process::programs",
     "flow::rendering",
     "flow::tree",
     "check::manifest",
@@ -229,7 +230,8 @@ fn modules() -> Vec<Module> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = walkdir::WalkDir::new(&root).into_iter().map(|entry| entry.expect("it is readable").into_path());
     let sources = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    sources.filter(|path| !is_test(path)).map(|file| module(&root, file)).collect()
+    let is_tested = |path: &PathBuf| !is_test(path.strip_prefix(&root).expect("it is below the root"));
+    sources.filter(is_tested).map(|file| module(&root, file)).collect()
 }
 
 fn module(root: &Path, file: PathBuf) -> Module {
@@ -242,10 +244,10 @@ fn module(root: &Path, file: PathBuf) -> Module {
     Module { path: path.join("::"), file, names: names.names }
 }
 
-fn is_test(path: &Path) -> bool {
-    let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-    matches!(name, "tests" | "properties" | "renderings" | "traces" | "world")
-        || path.parent().is_some_and(|dir| dir.ends_with("tests"))
+/// Returns true for a file, or one of a folder, with a name that is for tests alone.
+fn is_test(relative: &Path) -> bool {
+    let names = ["tests", "properties", "renderings", "traces", "world"];
+    relative.with_extension("").components().any(|part| names.iter().any(|name| part.as_os_str() == *name))
 }
 
 /// Returns true if `path` is `module` or below it.

@@ -271,8 +271,7 @@ fn a_gate_publishes_when_a_full_disk_has_room_again() {
         return skip("only root can mount a small disk");
     }
     let (_directory, [one, _, published]) = places();
-    let mounted = command("mount").args(["-t", "tmpfs", "-o", "size=64k", "none"]).arg(&published).status();
-    assert!(mounted.expect("it starts").success());
+    let _disk = SmallDisk::at(&published, "size=64k");
     replace(&one, "{}");
     let mut gate = gate_command();
     gate.args(["run", "--log-format", "json", "--builtin", "json", "--signal", "none"]);
@@ -292,7 +291,142 @@ fn a_gate_publishes_when_a_full_disk_has_room_again() {
     gate.wait_for("recovered");
     assert_eq!(std::fs::read_to_string(published.join("app.json")).expect("it is live"), "[1]");
     assert_eq!(gate.stop(), 0);
-    assert!(command("umount").arg(&published).status().expect("it starts").success());
+}
+
+/// A small disk at a path, for as long as the test runs.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn at(path: &Path, options: &str) -> Self {
+        let mounted = command("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(path).status();
+        assert!(mounted.expect("it starts").success());
+        Self(path.to_owned())
+    }
+
+    fn grow(&self, options: &str) {
+        let grown = command("mount").args(["-o", &format!("remount,{options}")]).arg(&self.0).status();
+        assert!(grown.expect("it starts").success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = command("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn what_is_live_is_kept_when_a_full_disk_has_room_again() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root can mount a small disk");
+    }
+    let (_directory, [one, _, published]) = places();
+    // Room for the volume, its lock, a generation, its file, and the links to both; none for another link.
+    let disk = SmallDisk::at(&published, "nr_inodes=6,mode=755");
+    replace(&one, "{}");
+    let mut gate = gate_command();
+    gate.args(["run", "--log-format", "json", "--builtin", "json", "--signal", "none", "--poll", "1s"]);
+    gate.arg("--watch").arg(&one).arg("--publish").arg(&published);
+    let mut gate = Gate::start(gate);
+    let event = gate.wait_for("inconclusive");
+    let message = event["message"].as_str().unwrap_or_default();
+    assert!(message.starts_with("it is live, and is not kept as the last-known-good revision: "), "{event}");
+    assert!(message.contains("No space left on device") && event["digest"].is_string(), "{event}");
+    assert!(event["findings"][0]["help"].as_str().is_some_and(|help| help.contains("sizeLimit")), "{event}");
+    assert_eq!(std::fs::read_to_string(published.join("app.json")).expect("it is live"), "{}");
+    gate.listen(Duration::from_secs(4));
+    assert_eq!(gate.count("inconclusive"), 1, "it is reported once: {}", gate.story());
+    assert!(!published.join("..good").exists());
+    disk.grow("nr_inodes=100");
+    let recovered = gate.wait_for("recovered");
+    assert_eq!(recovered["digest"], event["digest"], "{recovered}");
+    assert!(published.join("..good").exists());
+    assert_eq!(gate.stop(), 0);
+}
+
+#[test]
+fn lines_that_a_full_disk_does_not_take_are_counted() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root can mount a small disk");
+    }
+    let (directory, [one, logs, _]) = places();
+    let _disk = SmallDisk::at(&logs, "size=64k");
+    let (log, other, read) = (logs.join("log"), logs.join("other"), directory.path().join("read"));
+    replace(&one, "{}");
+    let mut gate = gate_command();
+    let reload = format!("cp {} {}", one.join("app.json").display(), read.display());
+    gate.args(["run", "--log-format", "json", "--builtin", "json", "--reload-command", &reload, "--watch"]).arg(&one);
+    let stderr = std::fs::File::options().create(true).append(true).open(&log).expect("there is room");
+    let mut gate = gate.stderr(stderr).stdin(Stdio::null()).spawn().expect("it starts");
+    let reloaded = |content: &str| {
+        eventually("it is reloaded", || std::fs::read_to_string(&read).is_ok_and(|read| read == content));
+    };
+    let is_written = |word: &str| std::fs::read_to_string(&log).is_ok_and(|log| log.contains(word));
+    reloaded("{}");
+    eventually("it is logged", || is_written("\"unverified\""));
+    // Another program fills the disk.
+    let _ = std::fs::write(&other, vec![0; 1 << 20]);
+    for round in 0..50 {
+        let content = format!("[{round}]");
+        replace(&one, &content);
+        reloaded(&content);
+    }
+    std::fs::remove_file(&other).expect("it is ours");
+    replace(&one, "[true]");
+    eventually("what is missing is counted", || is_written("log lines were dropped"));
+    let text = std::fs::read_to_string(&log).expect("it is there");
+    let whole = text.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count();
+    assert!(text.lines().count() - whole <= 1, "no more than one line is torn: {text}");
+    let pid = rustix::process::Pid::from_child(&gate);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is ours");
+    assert!(gate.wait().expect("it ends").success());
+}
+
+#[test]
+fn a_reload_for_which_there_is_no_process_is_no_refusal() {
+    let Some(group) = ControlGroup::new("pids", &["pids.max"]) else {
+        return skip("no control group of processes can be made");
+    };
+    let (directory, [one, ..]) = places();
+    let (reloads, proofs) = (directory.path().join("reloads"), directory.path().join("proofs"));
+    std::fs::write(&reloads, "").expect("there is room");
+    let limit = group.0.join("pids.max");
+    // The second reload leaves no process for its verification.
+    let reload =
+        format!("echo reload >> {0}; [ $(wc -l < {0}) != 2 ] || echo 0 > {1}", reloads.display(), limit.display());
+    let scripts = [directory.path().join("reload.sh"), directory.path().join("verify.sh")];
+    std::fs::write(&scripts[0], reload).expect("there is room");
+    std::fs::write(&scripts[1], format!("echo proof >> {}", proofs.display())).expect("there is room");
+    let [reload, verify] = scripts.map(|script| format!("sh {}", script.display()));
+    replace(&one, "{}");
+    let mut gate = group.gate();
+    gate.args(["run", "--log-format", "json", "--builtin", "json", "--reload-command", &reload]);
+    gate.args(["--verify-command", &verify, "--verify-timeout", "1s", "--watch"]).arg(&one);
+    let mut gate = Gate::start(gate);
+    gate.wait_for("verified");
+
+    group.write("pids.max", "0");
+    replace(&one, "[1]");
+    let refused = gate.wait_for_any(&["target_refused", "unverified", "rejected", "verified"]);
+    assert_eq!(refused["event"], "target_refused", "{refused}");
+    assert!(
+        refused["message"].as_str().is_some_and(|message| message.starts_with("cannot start `sh` now: ")),
+        "{refused}"
+    );
+    assert!(refused["help"].as_str().is_some_and(|help| help.contains("raise the limits")), "{refused}");
+    gate.listen(Duration::from_secs(2));
+    assert_eq!((gate.count("target_refused"), gate.count("reloaded")), (1, 1), "{}", gate.story());
+    group.write("pids.max", "max");
+    gate.wait_for("reloaded");
+
+    let unverified = gate.wait_for_any(&["verified", "unverified", "rejected"]);
+    let message = unverified["message"].as_str().unwrap_or_default();
+    assert_eq!(unverified["event"], "unverified", "{unverified}");
+    assert!(message.starts_with("cannot start `sh` now: ") && message.ends_with(" within 1s"), "{unverified}");
+    group.write("pids.max", "max");
+    gate.wait_for("verified");
+    assert_eq!(gate.count("reloaded"), 2, "the same reload is verified: {}", gate.story());
+    assert_eq!(gate.stop(), 0);
 }
 
 #[test]

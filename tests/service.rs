@@ -89,6 +89,30 @@ fn a_first_configuration_that_is_rejected_is_a_decision_and_an_abstract_socket_w
 }
 
 #[test]
+fn a_service_manager_that_listens_late_misses_no_state() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let config = directory.path().join("config");
+    std::fs::create_dir(&config).expect("there is room");
+    std::fs::write(config.join("app.json"), "{}").expect("there is room");
+    let path = directory.path().join("notify");
+    let mut gate = start(&config, &[("NOTIFY_SOCKET", path.to_str().expect("it is UTF-8"))]);
+    gate.wait_for("verified");
+    let manager = Manager::at(&SocketAddr::from_pathname(&path).expect("it is short"));
+    manager.wait_for("READY=1");
+    // The manager starts again, with another socket at the same path.
+    drop(manager);
+    std::fs::remove_file(&path).expect("it is ours");
+    let pid = rustix::process::Pid::from_raw(i32::try_from(gate.pid()).expect("it fits")).expect("it is one");
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("it is ours");
+    gate.wait_for("unchanged");
+    let manager = Manager::at(&SocketAddr::from_pathname(&path).expect("it is short"));
+    manager.wait_for("RELOADING=1");
+    manager.wait_for("READY=1");
+    assert_eq!(gate.stop(), 0);
+    manager.wait_for("STOPPING=1");
+}
+
+#[test]
 fn the_watchdog_of_another_process_is_not_served() {
     let directory = tempfile::tempdir().expect("there is room");
     std::fs::write(directory.path().join("app.json"), "{}").expect("there is room");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Effect, Gate};
+use super::{Effect, Gate, Unkept};
 use crate::flow::tree::{Digest, Revision};
 use crate::report::{Event, Kind};
 
@@ -28,6 +28,7 @@ impl Gate {
         let attempt = match self.incident {
             Some(incident) if incident.about == about && incident.kind == kind => incident.attempt.saturating_add(1),
             _ => {
+                self.unkept.iter_mut().for_each(Unkept::replaced);
                 effects.push(Effect::Report(self.with_doubt(event)));
                 0
             }
@@ -37,6 +38,14 @@ impl Gate {
         // With publishing, the last-known-good revision follows one that was not verified.
         if !(kind == Kind::Unverified && self.policy.publish) {
             self.end_once(effects);
+        }
+    }
+
+    /// Reports the open incident again, since its reason is another one now; `event` is of the same kind and content.
+    pub(super) fn amend(&mut self, event: Event, effects: &mut Vec<Effect>) {
+        let of = |incident: Incident| (Some(incident.about), incident.kind);
+        if self.incident.map(of) == Some((event.digest, event.kind)) {
+            effects.push(Effect::Report(self.with_doubt(event)));
         }
     }
 

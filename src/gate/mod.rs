@@ -21,7 +21,7 @@
 //! | publishing | published | reloading, or idle until the bounds permit a reload |
 //! | publishing | failed | idle, with an incident |
 //! | idle | the scan of a poll is over, and something is published | comparing |
-//! | comparing | nothing differs | idle |
+//! | comparing | nothing differs | idle; what could not be kept as the last-known-good revision is kept again |
 //! | comparing | another program changed it | publishing it again, and reloading it |
 //! | reloading | requested, or not needed | verifying |
 //! | reloading | target missing | idle, with an incident and a search for the target |
@@ -65,12 +65,13 @@ pub use bounds::Budget;
 pub use incident::Incident;
 pub use permission::FallenBack;
 pub use protocol::{Effect, Extent, Input, Loss, Policy, ReloadRequest};
+pub use publishing::not_kept;
 
 use aftermath::Aftermath;
 use bounds::ReloadBounds;
 use motion::Motion;
 use permission::Permission;
-use publishing::Alteration;
+use publishing::{Alteration, Unkept};
 use scanning::Seen;
 use target::TargetState;
 
@@ -159,6 +160,8 @@ pub struct Gate {
     /// A comparison of the published files is due.
     comparison_due: bool,
     alteration: Alteration,
+    /// The live revision, if it could not be kept as the last-known-good one.
+    unkept: Option<Unkept>,
     /// The time of the first step.
     start: Instant,
     known_good: Option<Arc<Revision>>,
@@ -220,6 +223,7 @@ impl Gate {
             published_since: None,
             comparison_due: false,
             alteration: Alteration::None,
+            unkept: None,
             start: now,
             known_good: None,
             reload_unproven: false,
@@ -340,6 +344,7 @@ impl Gate {
             Input::Validated(result) => self.validated_candidate(now, result, &mut effects),
             Input::Published(result) => self.published(now, result, &mut effects),
             Input::Compared(difference) => self.compared(difference, &mut effects),
+            Input::Kept { digest, result } => self.kept(digest, result, &mut effects),
             Input::Reloaded(result) => self.reloaded(now, result, &mut effects),
             Input::Verified(proof) => self.verified(now, proof, &mut effects),
             Input::TargetLost { pid, loss } => self.target_lost(now, pid, loss, &mut effects),

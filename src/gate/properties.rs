@@ -33,6 +33,13 @@ fn happenings() -> impl Strategy<Value = Fault> {
     ]
 }
 
+/// Happenings without a content that the application does not take.
+fn readable_happenings() -> impl Strategy<Value = Fault> {
+    happenings().prop_filter("the application takes it", |fault| {
+        !matches!(fault, Fault::Write(SimulatedContent::Untaken(_)) | Fault::WriteUnseen(SimulatedContent::Untaken(_)))
+    })
+}
+
 fn gaps() -> impl Strategy<Value = Duration> {
     prop_oneof![
         4 => (0..40_u64).prop_map(Duration::from_millis),
@@ -341,6 +348,32 @@ proptest! {
         prop_assert_eq!(world.live, Some(last), "{}", world.story());
         prop_assert!(world.gate.is_live() && world.gate.incident().is_none(), "{}", world.story());
         nothing_is_broken(&world)?;
+    }
+
+    /// A disk that is full at any moments delays what is kept, and nothing else than what is published is ever kept.
+    #[test]
+    fn what_is_live_is_kept_when_there_is_room(
+        script in prop::collection::vec((gaps(), readable_happenings(), any::<bool>()), 0..24),
+        latencies in latencies(),
+    ) {
+        let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), latencies);
+        for (gap, happening, full) in script {
+            world.full = full;
+            world.pass(gap);
+            world.happen(happening);
+        }
+        world.full = false;
+        world.pass(Duration::from_secs(4_000));
+        nothing_is_broken(&world)?;
+        let good = world.gate.known_good().map(Revision::digest);
+        if world.published.map(digest) == good {
+            prop_assert_eq!(world.kept.map(digest), good, "{}", world.story());
+        }
+        // What is not kept is no incident, and its report has ended.
+        let last = world.reports().filter(|event| event.level > Level::Info || event.kind == Kind::Recovered).last();
+        let is_open = last.is_some_and(|event| event.kind == Kind::Inconclusive);
+        let is_inconclusive = world.gate.incident().is_some_and(|incident| incident.kind == Kind::Inconclusive);
+        prop_assert!(!is_open || is_inconclusive, "{}", world.story());
     }
 
     /// A file that changes because of the gate ends in one report, and a change of the configuration is still taken.

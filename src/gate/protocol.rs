@@ -39,6 +39,13 @@ pub enum Input {
     Published(Result<bool, Finding>),
     /// [`Effect::ComparePublication`] is done: the difference, if there is one.
     Compared(Option<String>),
+    /// [`Effect::Keep`] is done.
+    Kept {
+        /// The content.
+        digest: Digest,
+        /// The reason why it is not the last-known-good revision, if it is not.
+        result: Result<(), Finding>,
+    },
     /// [`Effect::Reload`] is done.
     Reloaded(Result<Sent, TargetError>),
     /// [`Effect::Verify`] is done.
@@ -103,8 +110,8 @@ pub enum Loss {
     },
 }
 
-/// An action that the state machine requests. All except [`Effect::Abandon`], [`Effect::CheckTarget`], [`Effect::Keep`],
-/// [`Effect::Count`], [`Effect::Report`] and [`Effect::Finish`] are answered by an input of the same name.
+/// An action that the state machine requests. All except [`Effect::Abandon`], [`Effect::CheckTarget`], [`Effect::Count`],
+/// [`Effect::Report`] and [`Effect::Finish`] are answered by an input of the same name.
 #[derive(Debug)]
 pub enum Effect {
     /// Read the sources.
@@ -133,7 +140,7 @@ pub enum Effect {
         /// The content that the group refuses.
         refused: Option<Digest>,
     },
-    /// Keep what is published as the last-known-good revision.
+    /// Keep what is published as the last-known-good revision; answered at once by [`Input::Kept`].
     Keep(Digest),
     /// Count the gate's verdict on the content that was validated last. It may be harder than the validators'.
     Count(Verdict),

@@ -25,6 +25,29 @@ pub(super) enum Alteration {
     Reported,
 }
 
+/// A live revision that could not be kept as the last-known-good one: a disk may be full for a moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unkept {
+    digest: Digest,
+    /// The level at which it was reported since the last incident.
+    reported: Level,
+}
+
+impl Unkept {
+    /// Takes in that another incident takes the place of its report.
+    pub(super) fn replaced(&mut self) {
+        self.reported = Level::Info;
+    }
+}
+
+/// The event of a live revision that is not kept as the last-known-good one.
+#[must_use]
+pub fn not_kept(digest: Digest, finding: Finding) -> Event {
+    let message = format!("it is live, and is not kept as the last-known-good revision: {}", finding.message);
+    let event = Event::new(Kind::Inconclusive).about(digest).message(message);
+    Event { findings: vec![finding], ..event }
+}
+
 impl Gate {
     /// Compares what lies published with what the gate published, if that is due and nothing else is to do.
     pub(super) fn compare_publication(&mut self, effects: &mut Vec<Effect>) {
@@ -44,7 +67,7 @@ impl Gate {
         self.activity = Activity::Idle;
         let (Some(difference), Some((published, _))) = (difference, self.published_since.clone()) else {
             self.alteration = Alteration::None;
-            return;
+            return self.keep_again(effects);
         };
         if self.alteration == Alteration::None {
             self.alteration = Alteration::Found(difference);
@@ -186,6 +209,39 @@ impl Gate {
             self.aftermath.begin_trial(now, former);
         }
         self.live(candidate, effects);
+    }
+
+    /// Takes in that the live revision is the last-known-good one, or could not be kept as that: it is reported once, and kept again after
+    /// the next comparison. While another incident is open, its report stays the one that alerts.
+    pub(super) fn kept(&mut self, digest: Digest, result: Result<(), Finding>, effects: &mut Vec<Effect>) {
+        let before = self.unkept.take();
+        match result {
+            Ok(()) => {
+                if before.is_some_and(|before| before.reported > Level::Info) {
+                    let message = "`inconclusive` is over: it is kept as the last-known-good revision";
+                    effects.push(Effect::Report(Event::new(Kind::Recovered).about(digest).message(message)));
+                }
+            }
+            Err(finding) => {
+                let event = not_kept(digest, finding);
+                let level = if self.incident.is_none() { event.level } else { Level::Info };
+                let is_known = before.is_some_and(|before| before.digest == digest && before.reported >= level);
+                if !is_known {
+                    effects.push(Effect::Report(Event { level, ..event }));
+                }
+                let reported = before.filter(|_| is_known).map_or(level, |before| before.reported);
+                self.unkept = Some(Unkept { digest, reported });
+            }
+        }
+    }
+
+    /// Keeps the live revision again that could not be kept, if it is what lies published.
+    fn keep_again(&self, effects: &mut Vec<Effect>) {
+        let Some(Unkept { digest, .. }) = self.unkept else { return };
+        let published = self.published_since.as_ref().map(|(published, _)| published.digest());
+        if published == Some(digest) && self.known_good.as_ref().map(|good| good.digest()) == Some(digest) {
+            effects.push(Effect::Keep(digest));
+        }
     }
 
     /// Makes the live revision the last-known-good one.

@@ -134,7 +134,18 @@ impl Gate {
                 };
                 self.proven(now, candidate, Event { level: Level::Info, ..event.about(digest) }, effects);
             }
-            Proof::Missing { .. } | Proof::Ineffective { .. } if late => self.target.proves_late(false),
+            Proof::Ineffective { message, help } if late => {
+                self.refused_late(digest, (message, help), effects);
+                // Another reload would have no effect either.
+                self.retry = None;
+            }
+            Proof::Missing { message, help, answer } if late => {
+                self.target.proves_late(false);
+                // The end of the process has a report of its own.
+                if matches!(answer, ReloadAnswer::Refused | ReloadAnswer::Deserted) {
+                    self.refused_late(digest, (message, help), effects);
+                }
+            }
             Proof::Missing { message, help, .. } | Proof::Ineffective { message, help } if self.reaffirming => {
                 self.reaffirming = false;
                 let previous = self.incident.map(|incident| incident.about);
@@ -176,10 +187,22 @@ impl Gate {
     ) {
         self.permission.failed(digest, message.clone());
         self.aftermath.was_unverified(digest, message.clone());
-        let event = Event::new(Kind::Unverified).about(digest).message(message).help(Some(help));
-        let previous = self.known_good.as_ref().map(|known_good| known_good.digest());
         self.reload_unproven = true;
-        self.raise(now, digest, Event { previous, ..event }, effects);
+        self.raise(now, digest, self.unverified(digest, message, help), effects);
+    }
+
+    /// Takes in the answer of the application to a reload of `digest` that was reported as unverified: the report has the newest reason.
+    fn refused_late(&mut self, digest: Digest, (message, help): (String, String), effects: &mut Vec<Effect>) {
+        self.target.proves_late(false);
+        if self.aftermath.reason(digest) != Some(&message) {
+            self.aftermath.was_unverified(digest, message.clone());
+            self.amend(self.unverified(digest, message, help), effects);
+        }
+    }
+
+    fn unverified(&self, digest: Digest, message: String, help: String) -> Event {
+        let event = Event::new(Kind::Unverified).about(digest).message(message).help(Some(help));
+        Event { previous: self.known_good.as_ref().map(|known_good| known_good.digest()), ..event }
     }
 
     pub(super) fn target_failed(

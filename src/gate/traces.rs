@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::world::{Fault, Noise, SimulatedContent, SimulatedWorld, TraceEntry, What, digest};
 use super::{Input, Loss};
 
-use crate::flow::verify::ReloadAnswer;
-use crate::report::Kind;
+use crate::flow::verify::{Proof, ReloadAnswer};
+use crate::report::{Kind, Level};
 
 const SHORT: Duration = Duration::from_millis(500);
 
@@ -116,6 +116,37 @@ fn an_unverified_reload_is_an_incident_and_tried_again() {
     world.happen(Fault::Write(SimulatedContent::Good(0)));
     world.pass(SHORT);
     insta::assert_snapshot!(world.story());
+}
+
+#[test]
+fn a_late_answer_is_the_newest_reason_of_the_one_report() {
+    let mut world = world(SimulatedContent::Good(0));
+    let (message, help) = ("the change of `a.py` is not in effect".to_owned(), "restart it".to_owned());
+    world.late = Some(Proof::Ineffective { message, help });
+    world.happen(Fault::Write(SimulatedContent::Untaken(0)));
+    world.pass(Duration::from_secs(3600));
+    insta::assert_snapshot!(world.story());
+    let incident = world.gate.incident().map(|incident| (incident.kind, incident.about));
+    assert_eq!(incident, Some((Kind::Unverified, digest(SimulatedContent::Untaken(0)))));
+    world.late = None;
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    world.pass(SHORT);
+    assert_eq!(world.count(Kind::Recovered), 1, "{}", world.story());
+}
+
+#[test]
+fn a_late_answer_that_was_reported_is_not_reported_again() {
+    let late = |message: &str, answer| {
+        let mut world = world(SimulatedContent::Good(0));
+        world.late = Some(Proof::Missing { message: message.into(), help: "see its log".into(), answer });
+        world.happen(Fault::Write(SimulatedContent::Untaken(0)));
+        world.pass(Duration::from_secs(20));
+        world.count(Kind::Unverified)
+    };
+    assert_eq!(late("no new worker", ReloadAnswer::Refused), 1, "it is the reason of the report");
+    assert_eq!(late("pid 1 refused the reload", ReloadAnswer::Refused), 2);
+    assert_eq!(late("pid 1 has no worker any more", ReloadAnswer::Deserted), 2);
+    assert_eq!(late("pid 1 exited", ReloadAnswer::Ended), 1, "its end has a report of its own");
 }
 
 #[test]
@@ -563,4 +594,48 @@ fn a_publication_that_another_program_changes_all_the_time_is_reported_once() {
     world.happen(Fault::Alter(SimulatedContent::Bad(0)));
     world.pass(Duration::from_secs(30));
     assert_eq!(world.count(Kind::Restored), 2, "it was unchanged for a while: {}", world.story());
+}
+
+#[test]
+fn what_could_not_be_kept_is_kept_when_the_disk_has_room() {
+    let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
+    world.pass(Duration::from_secs(1));
+    world.full = true;
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    world.pass(Duration::from_secs(100));
+    assert_eq!(world.kept, Some(SimulatedContent::Good(0)));
+    assert!(world.gate.is_live(), "{}", world.story());
+    world.full = false;
+    world.pass(Duration::from_secs(40));
+    insta::assert_snapshot!(world.story());
+    assert_eq!(world.kept, Some(SimulatedContent::Good(1)));
+    assert_eq!((world.count(Kind::Inconclusive), world.count(Kind::Recovered)), (1, 1), "one report");
+    assert_eq!(world.broken, Vec::<String>::new());
+}
+
+#[test]
+fn what_could_not_be_kept_ends_no_report_of_another_incident() {
+    let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
+    world.full = true;
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.count(Kind::Inconclusive), 1, "{}", world.story());
+    world.happen(Fault::Write(SimulatedContent::Bad(0)));
+    world.pass(Duration::from_secs(40));
+    world.full = false;
+    world.pass(Duration::from_secs(40));
+    assert_eq!(world.kept, Some(SimulatedContent::Good(0)), "{}", world.story());
+    assert_eq!(world.count(Kind::Recovered), 0, "the newest content is rejected: {}", world.story());
+    world.full = true;
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.count(Kind::Recovered), 1, "of the rejection: {}", world.story());
+    world.happen(Fault::Write(SimulatedContent::Bad(1)));
+    world.pass(SHORT);
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    world.pass(Duration::from_secs(100));
+    let alarms = |world: &SimulatedWorld| {
+        world.reports().filter(|event| event.kind == Kind::Inconclusive && event.level > Level::Info).count()
+    };
+    assert_eq!(alarms(&world), 3, "it is open again after the rejection: {}", world.story());
+    assert_eq!(world.broken, Vec::<String>::new());
 }

@@ -86,7 +86,9 @@ impl BoardState {
         let unproven = |incident: &&mut OpenIncident| {
             incident.of.0 == Kind::Unverified && is_sequel && event.previous == Some(incident.of.1)
         };
-        if let Some(incident) = self.incident.as_mut().filter(unproven) {
+        // The reason of an incident may become another one.
+        let is_amended = |incident: &&mut OpenIncident| Some(incident.of) == event.digest.map(|of| (event.kind, of));
+        if let Some(incident) = self.incident.as_mut().filter(|incident| unproven(incident) || is_amended(incident)) {
             (incident.event, incident.at) = (event.clone(), at);
         }
         // A pod that waits for its turn in a roll-out keeps the report of that.
@@ -353,6 +355,30 @@ mod tests {
         board.report(&Event { previous: Some(good), ..restored });
         assert_eq!(show(unproven), Some(Kind::Unverified), "that was another one");
         assert_eq!(show(None), None);
+    }
+
+    #[test]
+    fn an_incident_has_its_newest_reason() {
+        let tried = Digest::of(b"newr");
+        let board = StatusBoard::new("web", Rc::new(Metrics::new()));
+        let view = BoardView {
+            desired: Some(tried),
+            validated: Some(tried),
+            running: None,
+            ready: true,
+            live: false,
+            incident: Some((Kind::Unverified, tried)),
+            mode: Mode::Inotify,
+        };
+        let reasons = ["no new worker", "pid 7 refused the reload"].map(|reason| {
+            board.report(&Event::new(Kind::Unverified).about(tried).message(reason));
+            board.show(view);
+            board.status().standing.expect("it is open")["message"].clone()
+        });
+        assert_eq!(reasons, ["no new worker", "pid 7 refused the reload"]);
+        board.report(&Event::new(Kind::Unverified).about(Digest::of(b"good")).message("about another one"));
+        board.show(view);
+        assert_eq!(board.status().standing.expect("it is open")["message"], "pid 7 refused the reload");
     }
 
     /// The obstacle to the known-good revision is over when that is published.

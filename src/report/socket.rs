@@ -25,9 +25,12 @@ use tokio::time::Instant;
 
 use crate::report::board::StatusBoard;
 use crate::report::status::Status;
+use crate::sys::backoff::Backoff;
 
 /// The time limit of one answer. Clients wait for each other, so that a client that does not read costs one connection.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Backoff of listening.
+const RETRY: Backoff = Backoff::SECONDS;
 /// The pause after an error of accept(2), such as too many open files.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The pause between two tries to connect to a listener whose queue is full.
@@ -45,12 +48,10 @@ fn container() -> io::Result<u64> {
     Ok(std::fs::metadata("/proc/self/ns/mnt")?.ino())
 }
 
-/// Answers clients, without end.
+/// Answers clients, without end. A failure to listen is tried again.
 pub async fn serve(boards: Vec<Rc<StatusBoard>>) {
-    let listener = match listen() {
-        Ok(listener) => listener,
-        Err(error) => return tracing::debug!(%error, "no status socket"),
-    };
+    let own = || Ok(StatusSocket { container: container()?, pid: std::process::id() });
+    let listener = listening(own).await;
     loop {
         match listener.accept().await {
             Ok((stream, _)) if stream.peer_cred().is_ok_and(|client| is_trusted(client.uid())) => {
@@ -66,9 +67,21 @@ pub async fn serve(boards: Vec<Rc<StatusBoard>>) {
     }
 }
 
-fn listen() -> io::Result<UnixListener> {
-    let own = StatusSocket { container: container()?, pid: std::process::id() };
-    let listener = net::UnixListener::bind_addr(&address(&own)?)?;
+/// Listens, as soon as that is possible: the process may have no descriptor left for a while.
+async fn listening(own: impl Fn() -> io::Result<StatusSocket>) -> UnixListener {
+    let mut failures = 0;
+    loop {
+        match own().and_then(|own| listen(&own)) {
+            Ok(listener) => return listener,
+            Err(error) => tracing::debug!(%error, "no status socket"),
+        }
+        tokio::time::sleep(RETRY.wait(failures)).await;
+        failures = failures.saturating_add(1);
+    }
+}
+
+fn listen(own: &StatusSocket) -> io::Result<UnixListener> {
+    let listener = net::UnixListener::bind_addr(&address(own)?)?;
     listener.set_nonblocking(true)?;
     UnixListener::from_std(listener)
 }
@@ -244,6 +257,26 @@ Num       RefCount Protocol Flags    Type St Inode Path
     fn answer_of(socket: &StatusSocket, timeout: Duration) -> io::Result<Option<String>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
         runtime.block_on(async { read_one(socket, Instant::now() + timeout).await })
+    }
+
+    #[test]
+    fn a_failure_to_listen_is_tried_again() {
+        let (socket, taken) = own_socket(0);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+        let tries = std::cell::Cell::new(0);
+        let own = || {
+            tries.set(tries.get() + 1);
+            Ok(socket.clone())
+        };
+        runtime.block_on(async {
+            let mut listening = std::pin::pin!(listening(own));
+            let at_once = tokio::time::timeout(Duration::from_millis(1), listening.as_mut()).await;
+            assert!(at_once.is_err(), "the name is taken");
+            drop(taken);
+            let later = tokio::time::timeout(Duration::from_secs(20), listening).await;
+            assert!(later.is_ok(), "it is free");
+        });
+        assert_eq!(tries.get(), 2, "nothing is tried without a pause");
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(super) fn input(input: &Input) -> &'static str {
         Input::Reloaded(Err(_)) => "reload failed",
         Input::Compared(None) => "what is published is unchanged",
         Input::Compared(Some(_)) => "what is published was changed",
+        Input::Kept { result: Ok(()), .. } => "kept as the last-known-good revision",
+        Input::Kept { .. } => "not kept as the last-known-good revision",
         Input::Verified(_) => "verification ended",
         Input::TargetLost { .. } => "the target ended or was replaced",
         Input::TargetFound(Ok(_)) => "target found",

@@ -39,7 +39,7 @@ use crate::flow::snapshot::{self, Snapshot};
 use crate::flow::tree::Revision;
 use crate::flow::verify::{Baseline, Loaded};
 use crate::flow::watch::{Hint, Mode, WatchEvent};
-use crate::gate::{Effect, Gate, Input, Loss};
+use crate::gate::{self, Effect, Gate, Input, Loss};
 use crate::report::board::{BoardView, StatusBoard};
 use crate::report::{Event, Kind};
 use crate::sys::proc::Identity;
@@ -241,6 +241,7 @@ impl Runner {
         let mut early = None;
         for effect in reload_first(effects) {
             if matches!(effect, Effect::Finish) {
+                self.report_not_kept(inputs);
                 return true;
             }
             let is_reload = matches!(effect, Effect::Reload(_));
@@ -254,6 +255,15 @@ impl Runner {
             inputs.extend(self.take_in(outcome));
         }
         false
+    }
+
+    /// Reports what could not be kept in the last step: the state machine takes no input after it.
+    fn report_not_kept(&self, inputs: &mut VecDeque<Input>) {
+        for input in inputs.drain(..) {
+            if let Input::Kept { digest, result: Err(finding) } = input {
+                (self.sink)(&gate::not_kept(digest, finding));
+            }
+        }
     }
 
     /// Performs one effect; what takes time becomes `in_flight`, and the outcome of the rest an input.
@@ -274,7 +284,8 @@ impl Runner {
             }
             Effect::Keep(digest) => {
                 let span = debug_span!("keep", gate, digest = %digest.short());
-                staging::keep(&self.config, digest, &self.sink).instrument(span).await;
+                let result = staging::keep(&self.config).instrument(span).await;
+                inputs.push_back(Input::Kept { digest, result });
             }
             Effect::Count(verdict) => self.board.count_verdict(verdict),
             Effect::Reload(request) => {

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -15,10 +16,13 @@ use crate::report::board::StatusBoard;
 use crate::report::log::visible;
 use crate::report::status::GateStatus;
 use crate::report::{Event, Kind};
+use crate::sys::backoff::Backoff;
 use crate::sys::service_manager::{self, ServiceManager};
 
 /// The longest time until the process is ready, and until a reload is over: systemd gives 90 s (`DefaultTimeoutStartSec=`).
 const LONGEST_START: Duration = Duration::from_secs(60);
+/// Backoff of a state that the service manager does not take.
+const RETRY: Backoff = Backoff::SECONDS;
 /// The number of characters of the status line.
 const CHARACTERS: usize = 300;
 
@@ -36,14 +40,24 @@ struct ServiceState {
     decided: BTreeSet<usize>,
     /// The time at which the process is ready at the latest; `None` if it is.
     ready_by: Option<Instant>,
+    /// A reload has begun that was not reported yet.
+    reloads: bool,
+}
+
+/// What the service manager knows, as far as it took it.
+#[derive(Debug, Default)]
+struct TakenStates {
+    line: String,
+    /// The number of states in a row that it did not take.
+    failures: u32,
 }
 
 impl Service {
-    /// The service of these gates; `None` where no service manager listens.
+    /// The service of these gates; `None` without a service manager.
     pub(super) fn start(boards: &[Rc<StatusBoard>]) -> Option<Rc<Self>> {
         let state = ServiceState { ready_by: Some(Instant::now() + LONGEST_START), ..ServiceState::default() };
         let (state, changed) = (RefCell::new(state), Notify::new());
-        Some(Rc::new(Self { manager: ServiceManager::connect()?, boards: boards.to_vec(), state, changed }))
+        Some(Rc::new(Self { manager: ServiceManager::of_environment()?, boards: boards.to_vec(), state, changed }))
     }
 
     /// Takes in an event of the gate of that number.
@@ -56,26 +70,47 @@ impl Service {
         self.changed.notify_one();
     }
 
-    /// Sends the state whenever it changes, and the sign of life that the watchdog expects.
+    /// Sends the state whenever it changes, and the sign of life that the watchdog expects. What is not taken is sent again.
     pub(super) async fn run(self: Rc<Self>) {
         let mut watchdog = service_manager::watchdog().map(|interval| tokio::time::interval(interval / 2));
-        let mut shown = String::new();
+        let mut taken = TakenStates::default();
         loop {
-            let line = status_line(&self.boards.iter().map(|board| board.status()).collect::<Vec<_>>());
-            if line != shown {
-                self.manager.send(&format!("STATUS={line}")).await;
-                shown = line;
-            }
-            if self.becomes_ready() {
-                self.manager.send("READY=1").await;
-            }
-            let ready_by = self.state.borrow().ready_by;
+            let wake = match self.report(&mut taken).await {
+                Ok(()) => {
+                    taken.failures = 0;
+                    self.state.borrow().ready_by
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the service manager did not take a state");
+                    taken.failures = taken.failures.saturating_add(1);
+                    Some(Instant::now() + RETRY.wait(taken.failures - 1))
+                }
+            };
             tokio::select! {
                 () = self.changed.notified() => {}
-                () = until(ready_by) => {}
-                () = tick(&mut watchdog) => self.manager.send("WATCHDOG=1").await,
+                () = until(wake) => {}
+                // A sign of life that is lost has a successor.
+                () = tick(&mut watchdog) => drop(self.manager.send("WATCHDOG=1").await),
             }
         }
+    }
+
+    /// Sends what the service manager does not know yet.
+    async fn report(&self, taken: &mut TakenStates) -> io::Result<()> {
+        let line = status_line(&self.boards.iter().map(|board| board.status()).collect::<Vec<_>>());
+        if line != taken.line {
+            self.manager.send(&format!("STATUS={line}")).await?;
+            taken.line = line;
+        }
+        if std::mem::take(&mut self.state.borrow_mut().reloads) {
+            let state = format!("RELOADING=1\nMONOTONIC_USEC={}", service_manager::monotonic());
+            self.manager.send(&state).await.inspect_err(|_| self.state.borrow_mut().reloads = true)?;
+        }
+        if self.becomes_ready() {
+            let sent = self.manager.send("READY=1").await;
+            sent.inspect_err(|_| _ = self.state.borrow_mut().ready_by.get_or_insert_with(Instant::now))?;
+        }
+        Ok(())
     }
 
     fn becomes_ready(&self) -> bool {
@@ -87,15 +122,16 @@ impl Service {
     }
 
     /// Reports that the gates scan again on request.
-    pub(super) async fn reloading(&self) {
-        self.manager.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", service_manager::monotonic())).await;
-        *self.state.borrow_mut() =
-            ServiceState { decided: BTreeSet::new(), ready_by: Some(Instant::now() + LONGEST_START) };
+    pub(super) fn reloading(&self) {
+        let ready_by = Some(Instant::now() + LONGEST_START);
+        *self.state.borrow_mut() = ServiceState { decided: BTreeSet::new(), ready_by, reloads: true };
+        self.changed.notify_one();
     }
 
     /// Reports that the gates end.
     pub(super) async fn stopping(&self) {
-        self.manager.send("STOPPING=1\nSTATUS=finishing what is in flight").await;
+        // The end itself is not missed.
+        let _ = self.manager.send("STOPPING=1\nSTATUS=finishing what is in flight").await;
     }
 }
 

@@ -92,7 +92,11 @@ fn outcome(config: &GateConfig, events: &[Event], refused: bool) -> SingleReload
         kinds.contains(&event.kind)
     };
     let of = |exit, line| SingleReload { exit, line };
-    let Some(last) = events.iter().rev().find(decides) else {
+    let is_proof =
+        |event: &Event| event.kind == Kind::Verified || (event.kind == Kind::Unverified && event.level == Level::Info);
+    // What follows a proof is about the last-known-good revision.
+    let is_about_proof = |event: &&Event| event.kind == Kind::Inconclusive && events.iter().any(is_proof);
+    let Some(last) = events.iter().rev().filter(|event| !is_about_proof(event)).find(decides) else {
         return of(Exit::Inconclusive, "not reloaded: the gate ended without a decision".to_owned());
     };
     let message = last.message.as_deref().unwrap_or_default();
@@ -160,6 +164,16 @@ mod tests {
             (vec![sent.clone(), slow.clone()], false, 3, "reload not proven: pid 7 started no new worker within 30s"),
             (vec![sent.clone(), slow], true, 1, "not reloaded: pid 7 started no new worker within 30s"),
             (vec![event(Kind::Unverified, "POST answered 500")], false, 1, "not reloaded: POST answered 500"),
+            (
+                vec![
+                    sent.clone(),
+                    event(Kind::Verified, "pid 9 is new"),
+                    event(Kind::Inconclusive, "it is live, and is not kept"),
+                ],
+                false,
+                0,
+                "reloaded: pid 9 is new",
+            ),
             (vec![], false, 3, "not reloaded: the gate ended without a decision"),
         ];
         for (events, refused, code, line) in cases {

@@ -162,12 +162,9 @@ pub(super) async fn publish_tree(config: &GateConfig, tree: Arc<Tree>) -> Result
 }
 
 /// Keeps what is live as the last-known-good revision.
-pub(super) async fn keep(config: &GateConfig, digest: Digest, sink: &EventSink) {
-    let Some(publication) = &config.publication else { return };
-    if let Err(finding) = writing(config, publication, Publication::keep).await {
-        let message = format!("it is live, and is not kept as the last-known-good revision: {}", finding.message);
-        sink(&failed(finding).about(digest).message(message));
-    }
+pub(super) async fn keep(config: &GateConfig) -> Result<(), Finding> {
+    let Some(publication) = &config.publication else { return Ok(()) };
+    writing(config, publication, Publication::keep).await
 }
 
 /// True for a single decision (`reload`, `run --once`), which may be made beside the gate of the same volume.

@@ -154,7 +154,7 @@ async fn until_stopped(config: Config, warnings: &[Finding], log: &Log) -> io::R
             _ = interrupt.recv() => break Exit::Accepted,
             () = signals.hangup() => {
                 if let Some(service) = &bus.service {
-                    service.reloading().await;
+                    service.reloading();
                 }
                 rescan.send_modify(|count| *count = count.wrapping_add(1));
             }

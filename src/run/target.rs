@@ -6,14 +6,9 @@ use std::os::fd::OwnedFd;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::flow::process::{Target, TargetError, TargetSearches};
+use crate::flow::process::{Target, TargetError, TargetSearches, programs};
 use crate::gate::{Input, Loss};
 use crate::sys::proc::{self, Identity, Incarnation};
-
-/// Beginning of the title of nginx's workers, and the name of HAProxy's: those change by a reload or a crash alone. Other programs may
-/// also renew theirs at all times (`max_requests` in gunicorn, `MaxConnectionsPerChild` in httpd).
-const NGINX_WORKER: &str = "nginx: worker process";
-const HAPROXY: &[u8] = b"haproxy";
 
 /// The process that was reloaded or verified last.
 #[derive(Debug, Default)]
@@ -60,17 +55,18 @@ impl TargetWatch {
         watched.incarnation = proc::incarnation(pid);
         let children =
             if by_workers { proc::whole(|| proc::children(pid)).unwrap_or_default() } else { BTreeSet::new() };
-        let is_of_nginx = |child: &&Identity| proc::title(child.pid).starts_with(NGINX_WORKER);
+        let is_steady = |child: &&Identity| programs::is_steady_worker(&proc::title(child.pid));
         // A helper, such as a program that takes logs, outlives every reload.
         let is_fork = |child: &&Identity| proc::stat(child.pid).is_some_and(|stat| proc::is_mere_fork(&stat));
-        let of_nginx: BTreeSet<_> = children.iter().filter(is_of_nginx).copied().collect();
+        let steady: BTreeSet<_> = children.iter().filter(is_steady).copied().collect();
         let forks: BTreeSet<_> = children.iter().filter(is_fork).copied().collect();
-        (watched.workers, watched.is_steady) = match (proc::comm(pid) == HAPROXY, of_nginx.is_empty()) {
-            (true, _) => (children, true),
-            (_, false) => (of_nginx, true),
-            // fluentd executes its workers.
-            _ => (if forks.is_empty() { children } else { forks }, false),
-        };
+        (watched.workers, watched.is_steady) =
+            match (programs::has_steady_children(&proc::comm(pid)), steady.is_empty()) {
+                (true, _) => (children, true),
+                (_, false) => (steady, true),
+                // fluentd executes its workers.
+                _ => (if forks.is_empty() { children } else { forks }, false),
+            };
     }
 
     /// Waits until the process has ended; endless if there is none.

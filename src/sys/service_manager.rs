@@ -1,9 +1,12 @@
 //! The protocol of a service manager such as systemd (sd_notify(3)): one datagram of `NAME=VALUE` lines for each state. IO.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
+use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The variables by which a service manager addresses the one process that it started: its socket for states, its watchdog, and the
@@ -18,23 +21,46 @@ pub fn is_own_variable(name: &OsStr) -> bool {
     OWN_VARIABLES.iter().any(|own| name == *own)
 }
 
-/// The connection to the service manager that started this process.
-pub struct ServiceManager(tokio::net::UnixDatagram);
+/// The longest time for a state that the service manager does not take: its queue may be full.
+const SENDING: Duration = Duration::from_secs(1);
+
+/// The service manager that started this process.
+pub struct ServiceManager {
+    address: SocketAddr,
+    /// The connection, if the last state was sent.
+    connection: RefCell<Option<Rc<tokio::net::UnixDatagram>>>,
+}
 
 impl ServiceManager {
-    /// Connects to the socket that `NOTIFY_SOCKET` names; `None` where no service manager listens.
+    /// The service manager whose socket `NOTIFY_SOCKET` names; `None` where none is named.
     #[must_use]
-    pub fn connect() -> Option<Self> {
-        let address = address(&std::env::var_os("NOTIFY_SOCKET")?)?;
-        let socket = UnixDatagram::unbound().ok()?;
-        socket.connect_addr(&address).ok()?;
-        socket.set_nonblocking(true).ok()?;
-        tokio::net::UnixDatagram::from_std(socket).ok().map(Self)
+    pub fn of_environment() -> Option<Self> {
+        address(&std::env::var_os("NOTIFY_SOCKET")?).map(Self::at)
     }
 
-    /// Sends `state`. A manager that has gone away needs no state.
-    pub async fn send(&self, state: &str) {
-        let _ = self.0.send(state.as_bytes()).await;
+    fn at(address: SocketAddr) -> Self {
+        Self { address, connection: RefCell::default() }
+    }
+
+    /// Sends `state`, for at most a second.
+    ///
+    /// # Errors
+    /// When the service manager has not taken it. The next state is sent through a new connection.
+    pub async fn send(&self, state: &str) -> io::Result<()> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Rc::new(self.connect()?),
+        };
+        tokio::time::timeout(SENDING, connection.send(state.as_bytes())).await??;
+        self.connection.replace(Some(connection));
+        Ok(())
+    }
+
+    fn connect(&self) -> io::Result<tokio::net::UnixDatagram> {
+        let socket = UnixDatagram::unbound()?;
+        socket.connect_addr(&self.address)?;
+        socket.set_nonblocking(true)?;
+        tokio::net::UnixDatagram::from_std(socket)
     }
 }
 
@@ -62,4 +88,46 @@ pub fn watchdog() -> Option<Duration> {
 pub fn monotonic() -> u128 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     u128::try_from(now.tv_sec).unwrap_or_default() * 1_000_000 + u128::try_from(now.tv_nsec).unwrap_or_default() / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received(socket: &UnixDatagram) -> String {
+        let mut buffer = [0; 64];
+        let length = socket.recv(&mut buffer).expect("it was sent");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    #[test]
+    fn a_service_manager_that_comes_back_gets_the_next_state() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let path = directory.path().join("notify");
+        let manager = ServiceManager::at(SocketAddr::from_pathname(&path).expect("it is short"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+        let send = |state: &str| runtime.block_on(manager.send(state));
+        send("READY=1").expect_err("nothing listens yet");
+        let first = UnixDatagram::bind(&path).expect("it is free");
+        send("READY=1").expect("it listens");
+        assert_eq!(received(&first), "READY=1");
+        drop(first);
+        send("WATCHDOG=1").expect_err("it is gone");
+        std::fs::remove_file(&path).expect("it is ours");
+        let second = UnixDatagram::bind(&path).expect("it is free");
+        send("WATCHDOG=1").expect("it listens again");
+        assert_eq!(received(&second), "WATCHDOG=1");
+    }
+
+    #[test]
+    fn a_service_manager_that_reads_nothing_is_waited_for_a_moment() {
+        let name = format!("reload-gate-unit-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(name).expect("it is short");
+        let _unread = UnixDatagram::bind_addr(&address).expect("it is free");
+        let manager = ServiceManager::at(address);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+        // The queue has room for some datagrams (`net.unix.max_dgram_qlen`).
+        let failed = (0..10_000).find_map(|_| runtime.block_on(manager.send("WATCHDOG=1")).err());
+        assert_eq!(failed.map(|error| error.kind()), Some(io::ErrorKind::TimedOut));
+    }
 }

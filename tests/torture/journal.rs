@@ -57,7 +57,7 @@ impl Journal {
         let name = text("event");
         self.events += 1;
         self.stopped |= name == "stopped";
-        self.incomplete |= text("message").ends_with("log lines were dropped: standard error was not read");
+        self.incomplete |= text("message").ends_with("log lines were dropped: standard error did not take them");
         if INCIDENTS.contains(&name.as_str()) {
             let open = Open { event: name, digest: text("digest"), message: text("message") };
             if !self.incomplete && self.open.as_ref().is_some_and(|before| before.is_same(&open)) {

@@ -249,51 +249,14 @@ impl Checkers<'_> {
         if assignment.plan.validators.is_empty() && assignment.plan.required.is_empty() {
             return BTreeSet::new();
         }
-        let beginnings: Box<dyn Iterator<Item = Beginning> + '_> = match (&assignment.preset, assignment.plan.scope()) {
-            // An object may have tens of thousands of keys: of its files only the tasks are kept.
-            (None, PlanScope::Each(name)) if !matches!(by, By::Gate | By::Sidecar) => {
-                self.assigned.tasks.reserve(entries.len());
-                Box::new(program::each(name, &assignment.plan.main, tree, entries))
-            }
-            (_, scope) => Box::new(self.beginnings((tree, entries), assignment, scope, by).into_iter()),
-        };
+        let beginnings = beginnings((tree, entries), assignment, self.store, by);
+        self.assigned.tasks.reserve(beginnings.size_hint().1.unwrap_or_default());
         let reason = Arc::from(reason);
         for beginning in beginnings {
             taken.extend(beginning.takes().cloned());
             self.add(tree, assignment, &reason, beginning, by);
         }
         taken
-    }
-
-    /// Returns the validations of `entries` by a validator with this scope.
-    fn beginnings(
-        &self,
-        (tree, entries): (&FileTree, &BTreeSet<Entry>),
-        assignment: &Assignment,
-        scope: PlanScope,
-        by: By,
-    ) -> Vec<Beginning> {
-        let chosen = match by {
-            By::Name => program::Chosen::No,
-            By::Object => program::Chosen::These,
-            _ => program::Chosen::All,
-        };
-        match (&assignment.preset, scope) {
-            (_, PlanScope::Snippets) => program::snippets(&assignment.plan.main, tree, entries),
-            (Some(preset), _) => program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, chosen),
-            (None, PlanScope::Program(app)) => {
-                let preset = presets().iter().find(|preset| preset.name == app);
-                let begin =
-                    |preset| program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, chosen);
-                preset.map(begin).unwrap_or_default()
-            }
-            // A gate selects by itself among the files that it watches.
-            (None, _) if matches!(by, By::Gate | By::Sidecar) => program::together(&tree.mounted, entries),
-            (None, PlanScope::Each(name)) => program::each(name, &assignment.plan.main, tree, entries).collect(),
-            (None, PlanScope::Main) => program::beside(tree, entries),
-            (None, PlanScope::Together) => program::together(&tree.mounted, entries),
-            (None, PlanScope::These) => program::these(tree, entries),
-        }
     }
 
     /// Adds one validation.
@@ -357,6 +320,37 @@ impl Checkers<'_> {
         };
         assignment.plan.validators.iter().filter_map(command_of).any(|command| !is_of_preset(command))
     }
+}
+
+/// Returns the validations of `entries` by a validator.
+fn beginnings<'t>(
+    (tree, entries): (&'t FileTree, &'t BTreeSet<Entry>),
+    assignment: &'t Assignment,
+    store: &Store<'_>,
+    by: By,
+) -> Box<dyn Iterator<Item = Beginning> + 't> {
+    let main = &assignment.plan.main;
+    let chosen = match by {
+        By::Name => program::Chosen::No,
+        By::Object => program::Chosen::These,
+        _ => program::Chosen::All,
+    };
+    let of_preset = |preset| program::beginnings(preset, main, tree, entries, store, chosen);
+    let all = match (&assignment.preset, assignment.plan.scope()) {
+        (_, PlanScope::Snippets) => program::snippets(main, tree, entries),
+        (Some(preset), _) => of_preset(preset),
+        (None, PlanScope::Program(app)) => {
+            presets().iter().find(|preset| preset.name == app).map(of_preset).unwrap_or_default()
+        }
+        // A gate selects by itself among the files that it watches.
+        (None, _) if matches!(by, By::Gate | By::Sidecar) => program::together(&tree.mounted, entries),
+        // An object may have tens of thousands of keys: of its files only the tasks are kept.
+        (None, PlanScope::Each(name)) => return Box::new(program::each(name, main, tree, entries)),
+        (None, PlanScope::Main) => program::beside(tree, entries),
+        (None, PlanScope::Together) => program::together(&tree.mounted, entries),
+        (None, PlanScope::These) => program::these(tree, entries),
+    };
+    Box::new(all.into_iter())
 }
 
 /// Returns true if the preset of an assignment executes its configuration.

@@ -21,6 +21,7 @@ mod blocked;
 mod compare;
 mod family;
 mod heartbeat;
+pub mod programs;
 mod search;
 mod signal;
 
@@ -169,11 +170,10 @@ fn is_worker(pid: i32) -> bool {
     proc::stat(pid).is_some_and(|stat| proc::is_mere_fork(&stat))
 }
 
-/// Returns `true` for a worker that takes no new requests, as its title says (nginx: `ngx_worker_process_cycle()` in
-/// `src/os/unix/ngx_process_cycle.c`).
+/// Returns `true` for a worker that takes no new requests, as its title says.
 #[must_use]
 pub fn is_shutting_down(pid: i32) -> bool {
-    proc::title(pid).ends_with("is shutting down")
+    programs::is_ending(&proc::title(pid))
 }
 
 impl Selector {

@@ -5,17 +5,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{Baseline, Not};
-use crate::flow::process::{Heartbeat, Target, is_shutting_down};
+use crate::flow::process::{Heartbeat, Target, is_shutting_down, programs};
 use crate::sys::proc::{self, Identity};
 
 /// The time that a new worker must live to count: one that cannot start dies at once, and takes gunicorn's master with it.
 pub(super) const STEADY: Duration = Duration::from_millis(250);
 
-/// Programs whose workers are forks of the master. Their other children are no workers: the command of a section `program` of HAProxy, a
-/// piped log of Apache, a daemon that uWSGI attaches.
-const FORKING: [&str; 6] = ["apache2", "haproxy", "httpd", "nginx", "php-fpm", "uwsgi"];
-/// Programs that load an application after the start of a worker.
-const INTERPRETERS: [&str; 4] = ["python", "pypy", "ruby", "uwsgi"];
 /// A worker that has waited so often within [`STEADY`] serves requests.
 const SERVES: u64 = 5;
 /// The longest time for loading.
@@ -30,7 +25,7 @@ pub(super) async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, Stri
     goes_on(target, baseline)?;
     let Some(worker) = seen(target, || new_one(target, baseline))? else {
         // Those that died at once may have done so between two looks.
-        let serves_nothing = || replaces_all(master) && !has_worker(target);
+        let serves_nothing = || replaced_workers(master).is_some() && !has_worker(target);
         if baseline.at.elapsed() > LONGEST_LOAD && seen(target, serves_nothing)? {
             return nothing_serves(target).await;
         }
@@ -63,7 +58,7 @@ fn doubt(worker: Identity, target: &Target, baseline: &Baseline) -> Option<Strin
         return Some(format!("pid {} started pid {pid}, which did not load its application", master.pid));
     }
     // A worker may also have taken the place of one that died just now.
-    let older = if replaces_all(master) { older_workers(baseline, target) } else { 0 };
+    let older = replaced_workers(master).map_or(0, |word| older_workers(baseline, target, word));
     (older > 0).then(|| {
         let master = master.pid;
         format!("pid {pid} is a new worker of pid {master}, perhaps in place of one that died, and {older} of the older ones go on")
@@ -102,7 +97,7 @@ impl WorkerProgram {
         let program = proc::exe(target.pid());
         let is_forking = |program: &PathBuf| {
             let name = program.file_name().unwrap_or_default().to_string_lossy();
-            FORKING.iter().any(|known| name.starts_with(known))
+            programs::forks_workers(&name)
                 || children.iter().any(|child| proc::exe(child.pid).is_some_and(|exe| exe == *program))
         };
         Self(program.filter(is_forking))
@@ -162,16 +157,15 @@ async fn nothing_serves(target: &Target) -> Result<(Option<i32>, String), Not> {
     Err(Not::Deserted(format!("pid {pid} started workers that died at once, and has none any more")))
 }
 
-/// Returns `true` for a master that runs on with all its workers if it refuses a reload, and otherwise replaces every one of them and tells
-/// the old ones to quit: nginx (`ngx_master_process_cycle()`) and unicorn (`Unicorn::HttpServer#load_config!`).
-fn replaces_all(master: Identity) -> bool {
-    let title = proc::title(master.pid);
-    ["nginx: master", "unicorn master", "unicorn_rails master"].iter().any(|known| title.starts_with(known))
+/// The word in the titles of the workers of a master that replaces every one of them at a reload, and goes on with all of them if it refuses
+/// one; `None` for another master.
+fn replaced_workers(master: Identity) -> Option<&'static str> {
+    programs::replaced_workers(&proc::title(master.pid))
 }
 
-/// The number of workers that were there before the reload, and do not end.
-fn older_workers(baseline: &Baseline, target: &Target) -> usize {
-    let is_worker = |child: &&Identity| proc::title(child.pid).contains("worker") && serves(child);
+/// The number of workers, with this word in their titles, that were there before the reload and do not end.
+fn older_workers(baseline: &Baseline, target: &Target, word: &str) -> usize {
+    let is_worker = |child: &&Identity| proc::title(child.pid).contains(word) && serves(child);
     target.children().intersection(&baseline.children).filter(is_worker).count()
 }
 
@@ -181,7 +175,7 @@ fn older_workers(baseline: &Baseline, target: &Target) -> usize {
 async fn started(worker: Identity) {
     let start = Instant::now();
     let loads = proc::exe(worker.pid).and_then(|exe| exe.file_name().map(|name| name.to_string_lossy().into_owned()));
-    let loads = loads.is_some_and(|name| INTERPRETERS.iter().any(|interpreter| name.starts_with(interpreter)))
+    let loads = loads.is_some_and(|name| programs::loads_application(&name))
         && matches!(Heartbeat::of(worker.pid), Heartbeat::Unknown | Heartbeat::Hidden);
     let ticks = || proc::stat(worker.pid).map_or(0, |stat| stat.utime + stat.stime);
     loop {

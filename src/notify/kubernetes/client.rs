@@ -219,19 +219,38 @@ impl Cluster {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use super::*;
 
+    fn cluster(service_account: &Path, kubeconfig: Option<PathBuf>) -> Cluster {
+        let (server, service_account) = ("https://kubernetes".to_owned(), service_account.to_owned());
+        let access = ApiAccess { kubeconfig, server, service_account, namespace: None };
+        Cluster { access, pod: "web".to_owned(), uid: None, configmap: None }
+    }
+
+    #[test]
+    fn an_answer_is_withheld_where_the_token_in_it_is_unknown() {
+        let account = tempfile::tempdir().expect("there is room");
+        let token = account.path().join("token");
+        let shown = |kubeconfig: Option<PathBuf>| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+            let error = RequestError::Unauthorized("a proxy answered: Bearer ey.secret".into());
+            runtime.block_on(cluster(account.path(), kubeconfig).without_token(error)).to_string()
+        };
+        assert!(shown(None).contains("Bearer ey.secret"), "no token was sent");
+        std::fs::write(&token, "ey.secret\n").expect("there is room");
+        let redacted = shown(None);
+        assert!(redacted.contains("a proxy answered: Bearer ") && !redacted.contains("ey.secret"), "{redacted}");
+        std::fs::remove_file(&token).and_then(|()| std::fs::create_dir(&token)).expect("it is ours");
+        let withheld = shown(None);
+        assert!(withheld.contains(UNREAD_TOKEN) && !withheld.contains("proxy"), "{withheld}");
+        assert!(shown(Some("/kubeconfig".into())).contains("a proxy answered"), "its credentials are not that token");
+    }
+
     #[test]
     fn a_role_is_the_remedy_for_a_missing_right_and_for_nothing_else() {
-        let access = ApiAccess {
-            kubeconfig: None,
-            server: "https://kubernetes".to_owned(),
-            service_account: PathBuf::from("/token"),
-            namespace: None,
-        };
-        let cluster = Cluster { access, pod: "web".to_owned(), uid: None, configmap: None };
+        let cluster = cluster(Path::new("/token"), None);
         let forbidden = RequestError::Forbidden { verb: "create", resource: "events".into(), message: "no".into() };
         for (error, has_role) in [
             (forbidden, true),

@@ -241,7 +241,12 @@ impl GateAlerts {
         }
         let known = open_incident.is_some_and(|open_incident| open_incident.is_like(&alert));
         self.pending = None;
-        (!known).then_some(alert)
+        if known {
+            // The sinks that have it need no other one, and those that are late or forget it get the newest reason.
+            self.current = Some(Arc::new(alert));
+            return None;
+        }
+        Some(alert)
     }
 
     fn ended(&mut self, event: Event, at: SystemTime) -> Option<Alert> {

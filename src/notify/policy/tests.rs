@@ -153,6 +153,20 @@ fn a_sink_that_forgets_gets_open_alerts_again() {
 }
 
 #[test]
+fn an_alert_that_is_repeated_has_the_newest_reason() {
+    let repeat = Duration::from_secs(30);
+    let mut table = Table::new(Some(repeat));
+    let event = |message: &str| Event::new(Kind::Unverified).about(Digest::of(b"newest")).message(message);
+    assert_eq!(table.event(event("no new worker")), ["unverified"]);
+    table.done(Ok(()));
+    assert_eq!(table.event(event("it refused the reload")), [""; 0], "the sink has the incident");
+    table.now += repeat;
+    let effects = table.alerts.step(table.now, AlertInput::Tick);
+    let [AlertEffect::Deliver { delivery, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(delivery.alert.event.message.as_deref(), Some("it refused the reload"));
+}
+
+#[test]
 fn a_restored_alert_ends_when_the_gate_is_live() {
     for end in [Kind::Verified, Kind::Unchanged, Kind::Recovered] {
         let mut table = Table::new(None);

@@ -2,7 +2,7 @@
 //!
 //! An event is one event of `tracing` with the target [`EVENTS`]. Layers render it as text or JSON. A thread that is made at the
 //! start writes the lines, so that a reader of standard error that stalls never delays a gate: what does not fit into the bounded
-//! queue is dropped and counted.
+//! queue is dropped and counted, and so is a line that standard error does not take.
 
 mod layer;
 mod line;
@@ -69,7 +69,7 @@ impl Log {
         Ok(Self { queue })
     }
 
-    /// The counter of the lines that were dropped since standard error was not read.
+    /// The counter of the lines that were dropped since standard error did not take them.
     #[must_use]
     pub fn dropped(&self) -> Dropped {
         self.queue.dropped()
@@ -99,10 +99,10 @@ fn subscriber(format: LogFormat, filter: EnvFilter, output: WriteLine) -> impl t
 }
 
 fn missing(count: u64) -> Event {
-    let help =
-        "read standard error faster; `reload_gate_log_lines_dropped_total` counts the lines that are missing here";
+    let help = "read standard error faster, or free space where it is written to; `reload_gate_log_lines_dropped_total` counts the lines that \
+                are missing here";
     Event::new(Kind::AlertFailed)
-        .message(format!("{count} log lines were dropped: standard error was not read"))
+        .message(format!("{count} log lines were dropped: standard error did not take them"))
         .help(Some(help.into()))
 }
 

@@ -294,7 +294,7 @@ const LINGERING: Described =
     ("lingering_workers", "Number of workers that are left of earlier reloads, at the last look");
 const ALERTS: Described = ("alerts", "Number of deliveries to a sink of alerts, by outcome");
 const DROPPED: Described =
-    ("log_lines_dropped", "Number of log lines that were dropped because standard error was not read");
+    ("log_lines_dropped", "Number of log lines that were dropped because standard error did not take them");
 const CONTENTS: Described = ("config_info", "Digests of the desired, the validated and the running revision");
 const DIVERGED: Described = ("diverged_seconds", "Time for which the desired revision has not been known to run");
 const MODES: Described = ("watch_mode_info", "Way in which changes are noticed");

@@ -38,9 +38,14 @@ impl NewestProcess {
 /// `kernel/pid.c` gives them out in a circle).
 #[must_use]
 pub fn have_ended(before: i32, newest: i32) -> bool {
+    have_ended_in(Path::new("/proc"), before, newest)
+}
+
+/// The same by another list of processes. What cannot be looked at may be alive.
+fn have_ended_in(list: &Path, before: i32, newest: i32) -> bool {
     let count = newest.checked_sub(before);
-    count.is_some_and(|count| (0..=FEW).contains(&count))
-        && (before..newest).all(|number| matches!(Path::new(&format!("/proc/{}", number + 1)).try_exists(), Ok(false)))
+    let has_ended = |number: i32| matches!(list.join(number.to_string()).try_exists(), Ok(false));
+    count.is_some_and(|count| (0..=FEW).contains(&count)) && (before..newest).all(|number| has_ended(number + 1))
 }
 
 #[cfg(test)]
@@ -58,6 +63,17 @@ mod tests {
         assert!(have_ended(number - 1, number), "it is gone");
         assert!(!have_ended(number, number - 1), "the numbers have begun again");
         assert!(!have_ended(number - FEW - 1, number), "there are many");
+    }
+
+    #[test]
+    fn a_process_that_cannot_be_looked_at_may_be_alive() {
+        let list = tempfile::tempdir().expect("there is room");
+        assert!(have_ended_in(list.path(), 6, 7), "none is there");
+        // A link that leads to itself is an error of its own (ELOOP), as is a list that is none (ENOTDIR).
+        std::os::unix::fs::symlink("7", list.path().join("7")).expect("there is room");
+        assert!(!have_ended_in(list.path(), 6, 7));
+        assert!(have_ended_in(list.path(), 7, 8), "it is about another one");
+        assert!(!have_ended_in(Path::new("/dev/null"), 6, 7));
     }
 
     #[test]

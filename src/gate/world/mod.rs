@@ -16,6 +16,10 @@ use crate::flow::verify::{Proof, ReloadAnswer};
 use crate::flow::watch::Hint;
 use crate::report::{Event, Kind};
 
+mod trace;
+
+pub(super) use trace::{TraceEntry, What};
+
 /// A content of the sources, by the verdict that it will get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SimulatedContent {
@@ -70,28 +74,6 @@ pub(super) enum Noise {
     Touch,
 }
 
-/// An action of the gate and its time.
-#[derive(Clone, Debug)]
-pub(super) struct TraceEntry {
-    pub(super) at: Duration,
-    pub(super) what: What,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum What {
-    Scan,
-    Validate(Digest),
-    Publish(Digest),
-    Compare,
-    Keep(Digest),
-    Reload(Digest),
-    Verify,
-    Seek,
-    FallBack,
-    Report(Event),
-    Finish,
-}
-
 pub(super) struct SimulatedWorld {
     pub(super) gate: Gate,
     start: Instant,
@@ -100,6 +82,12 @@ pub(super) struct SimulatedWorld {
     pub(super) target: bool,
     /// The answer to a reload that is not proven.
     pub(super) answer: ReloadAnswer,
+    /// The proof that a late verification finds, in place of none.
+    pub(super) late: Option<Proof>,
+    /// Nothing can be kept: the disk is full.
+    pub(super) full: bool,
+    /// The answer to the last [`Effect::Keep`].
+    keeps: Option<Input>,
     /// The process, and its start.
     process: (i32, Instant),
     /// The process that the gate watches.
@@ -230,6 +218,9 @@ impl SimulatedWorld {
             content,
             target: true,
             answer: ReloadAnswer::Unknown,
+            late: None,
+            full: false,
+            keeps: None,
             process: (1, start),
             watched: None,
             renewed: None,
@@ -370,6 +361,9 @@ impl SimulatedWorld {
         for effect in self.gate.step(self.now, input) {
             self.perform(&effect);
         }
+        if let Some(kept) = self.keeps.take() {
+            self.gate.step(self.now, kept).iter().for_each(|effect| self.perform(effect));
+        }
         if std::mem::take(&mut self.checks) {
             self.find_renewal();
         }
@@ -429,7 +423,13 @@ impl SimulatedWorld {
         }
         if let Effect::Keep(kept) = effect {
             self.expect(self.published.map(digest) == Some(*kept), "what is kept is what is published");
-            self.kept = self.published;
+            let result = if self.full {
+                Err(Finding::environment(Code::new("not-published"), "No space left on device"))
+            } else {
+                self.kept = self.published;
+                Ok(())
+            };
+            self.keeps = Some(Input::Kept { digest: *kept, result });
         }
         if matches!(effect, Effect::Keep(_) | Effect::Report(_) | Effect::Finish) {
             return;
@@ -466,6 +466,7 @@ impl SimulatedWorld {
                 Input::Reloaded(self.reload(*request))
             }
             // A late verification goes on until there is a proof.
+            Effect::Verify { late: true } if self.late.is_some() => Input::Verified(self.late.clone()?),
             Effect::Verify { late: true } if !matches!(self.verify(), Proof::Proven { .. }) => return None,
             Effect::Verify { .. } => Input::Verified(self.verify()),
             Effect::FindTarget if self.launchers > 0 => {
@@ -637,35 +638,5 @@ impl SimulatedWorld {
 
     pub(super) fn validations(&self) -> usize {
         self.trace.iter().filter(|did| matches!(did.what, What::Validate(_))).count()
-    }
-
-    /// The trace as text, one line a thing.
-    pub(super) fn story(&self) -> String {
-        let line = |did: &TraceEntry| {
-            let what = match &did.what {
-                What::Scan => "scan".to_owned(),
-                What::Validate(digest) => format!("validate {digest:?}"),
-                What::Publish(digest) => format!("publish {digest:?}"),
-                What::Compare => "compare".to_owned(),
-                What::Keep(digest) => format!("keep {digest:?}"),
-                What::Reload(digest) => format!("reload {digest:?}"),
-                What::Verify => "verify".to_owned(),
-                What::Seek => "seek".to_owned(),
-                What::FallBack => "fall back".to_owned(),
-                What::Finish => "finish".to_owned(),
-                What::Report(event) => {
-                    let message = event.message.as_deref().map_or_else(String::new, |message| format!(": {message}"));
-                    format!("  report {}{message}", event.kind.as_str())
-                }
-            };
-            format!("{:>9} {what}\n", format!("{:?}", did.at))
-        };
-        // A poll that finds nothing new leaves a lone scan in the trace.
-        let is_scan = |did: Option<&TraceEntry>| did.is_some_and(|did| matches!(did.what, What::Scan));
-        let lines = self.trace.iter().enumerate();
-        lines
-            .filter(|(at, did)| !is_scan(Some(did)) || !is_scan(self.trace.get(at + 1)))
-            .map(|(_, did)| line(did))
-            .collect()
     }
 }
