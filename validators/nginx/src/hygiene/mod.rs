@@ -79,16 +79,12 @@ impl<'s> Hygiene<'s> {
         }
         // Each line of a `map` may be a pattern.
         let is_map = self.scopes.all[scope].name == KnownName::Map;
-        for at in 0..self.scopes.all[scope].len() {
-            let name = self.scopes.all[scope].name_at(at);
-            if name == KnownName::Other && !is_map {
-                continue;
-            }
-            if let Some(directive) = self.scopes.all[scope].at(at).filter(|directive| directive.count() > 0) {
-                self.directive(scope, name, &directive);
-                if is_http {
-                    locations::patterns(self, is_map, name, &directive);
-                }
+        for node in self.scopes.all[scope].nodes().filter(|node| is_map || node.name != KnownName::Other) {
+            let directive = self.scopes.all[scope].directive_of(node).filter(|directive| directive.count() > 0);
+            let Some(directive) = directive else { continue };
+            self.directive(scope, node.name, &directive);
+            if is_http {
+                locations::patterns(self, is_map, node.name, &directive);
             }
         }
     }

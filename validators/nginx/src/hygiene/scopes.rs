@@ -35,17 +35,19 @@ pub(super) enum BlockProtocol {
 pub(super) struct ScopedNode {
     file: u32,
     node: u32,
-    /// The index of its block, or [`NO_BLOCK`].
+    /// The index of its block, or [`NONE`].
     block: u32,
-    name: KnownName,
+    /// The index of the next one in the block around it, or [`NONE`].
+    next: u32,
+    pub(super) name: KnownName,
 }
 
-/// No index of a block.
-const NO_BLOCK: u32 = u32::MAX;
+/// No index.
+const NONE: u32 = u32::MAX;
 
 /// An index as it is kept. There are fewer than [`MOST`] of each kind.
 fn index(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(NO_BLOCK)
+    u32::try_from(index).unwrap_or(NONE)
 }
 
 /// A block.
@@ -59,7 +61,7 @@ pub(super) struct HygieneScope<'s> {
     parent: Option<u32>,
     sources: &'s Sources<'s>,
     /// The directives in it, those with blocks included, each with its block.
-    directives: &'s [ScopedNode],
+    directives: NodeChain<'s>,
     /// A file that may hold more of it is unknown.
     pub(super) incomplete: bool,
     /// The names in it, so that most searches end before they begin.
@@ -75,52 +77,43 @@ impl<'s> HygieneScope<'s> {
             protocol: BlockProtocol::None,
             parent: None,
             sources,
-            directives: &[],
+            directives: NodeChain::default(),
             incomplete: false,
             names: NameSet::default(),
         }
     }
 
-    /// The number of directives in it.
-    pub(super) fn len(&self) -> usize {
-        self.directives.len()
+    /// The nodes of the directives in it.
+    pub(super) fn nodes(&self) -> NodeChain<'s> {
+        self.directives
     }
 
-    /// The name of a directive in it.
-    pub(super) fn name_at(&self, at: usize) -> KnownName {
-        self.directives.get(at).map_or(KnownName::Other, |node| node.name)
-    }
-
-    /// A directive in it.
-    pub(super) fn at(&self, at: usize) -> Option<Directive<'s>> {
-        self.directives.get(at).and_then(|node| self.directive(*node))
-    }
-
-    fn directive(&self, node: ScopedNode) -> Option<Directive<'s>> {
+    /// The directive of a node in it.
+    pub(super) fn directive_of(&self, node: ScopedNode) -> Option<Directive<'s>> {
         let file = node.file as usize;
         Directive::new(file, &self.sources.file(file).tree, node.node as usize)
     }
 
     /// The directives in it, those with blocks included.
     pub(super) fn directives(&self) -> impl Iterator<Item = Directive<'s>> + '_ {
-        self.directives.iter().filter_map(|node| self.directive(*node))
+        self.directives.filter_map(|node| self.directive_of(node))
     }
 
     /// The directives in it whose names a rule knows.
     pub(super) fn known(&self) -> impl Iterator<Item = (KnownName, Directive<'s>)> + '_ {
-        let known = self.directives.iter().filter(|node| node.name != KnownName::Other);
-        known.filter_map(|node| Some((node.name, self.directive(*node)?)))
+        let known = self.directives.filter(|node| node.name != KnownName::Other);
+        known.filter_map(|node| Some((node.name, self.directive_of(node)?)))
     }
 
     /// The names of the directives in it, in their order.
-    pub(super) fn names(&self) -> impl Iterator<Item = KnownName> + '_ {
-        self.directives.iter().map(|node| node.name)
+    pub(super) fn names(&self) -> impl Iterator<Item = KnownName> {
+        self.directives.map(|node| node.name)
     }
 
     /// The nodes of that name in this very block.
-    fn named(&self, name: KnownName) -> impl Iterator<Item = ScopedNode> + '_ {
-        let nodes = if self.has(name) { self.directives } else { &[] };
-        nodes.iter().copied().filter(move |node| node.name == name)
+    fn named(&self, name: KnownName) -> impl Iterator<Item = ScopedNode> + use<'s> {
+        let nodes = if self.has(name) { self.directives } else { NodeChain::default() };
+        nodes.filter(move |node| node.name == name)
     }
 
     /// True if a directive of that name is in this very block.
@@ -130,8 +123,8 @@ impl<'s> HygieneScope<'s> {
 
     /// The blocks of that name in this very block, each with its directive.
     pub(super) fn blocks(&self, name: KnownName) -> impl Iterator<Item = (Directive<'s>, usize)> + '_ {
-        let blocks = self.named(name).filter(|node| node.block != NO_BLOCK);
-        blocks.filter_map(|node| Some((self.directive(node)?, node.block as usize)))
+        let blocks = self.named(name).filter(|node| node.block != NONE);
+        blocks.filter_map(|node| Some((self.directive_of(node)?, node.block as usize)))
     }
 
     /// The block around it.
@@ -146,7 +139,7 @@ impl<'s> HygieneScope<'s> {
 
     /// The directives of that name in this very block.
     pub(super) fn all(&self, name: KnownName) -> impl Iterator<Item = Directive<'s>> + '_ {
-        self.named(name).filter_map(|node| self.directive(node))
+        self.named(name).filter_map(|node| self.directive_of(node))
     }
 }
 
@@ -157,35 +150,68 @@ pub(super) struct Scopes<'s> {
     pub(super) complete: bool,
 }
 
-/// The directives of all blocks, those of a block beside each other: a configuration has many blocks with few directives, so none has a
-/// list of its own.
+/// The directives of all blocks. Those of a block are a chain: a configuration has many blocks, so none has a list of its own.
 #[derive(Default)]
 pub(super) struct BlockDirectives {
     nodes: Vec<ScopedNode>,
-    /// The range of each block.
-    ranges: Vec<Range<u32>>,
+    /// The first and the last one of each block.
+    ends: Vec<[u32; 2]>,
+}
+
+impl BlockDirectives {
+    fn open(&mut self) {
+        growth::push(&mut self.ends, [NONE; 2]);
+    }
+
+    fn push(&mut self, scope: usize, node: ScopedNode) {
+        let at = index(self.nodes.len());
+        let [first, last] = &mut self.ends[scope];
+        match self.nodes.get_mut(*last as usize) {
+            Some(last) => last.next = at,
+            None => *first = at,
+        }
+        *last = at;
+        growth::push(&mut self.nodes, node);
+    }
+}
+
+/// The rest of the directives of a block.
+#[derive(Clone, Copy, Default)]
+pub(super) struct NodeChain<'s> {
+    nodes: &'s [ScopedNode],
+    next: u32,
+}
+
+impl Iterator for NodeChain<'_> {
+    type Item = ScopedNode;
+
+    fn next(&mut self) -> Option<ScopedNode> {
+        let node = *self.nodes.get(self.next as usize)?;
+        self.next = node.next;
+        Some(node)
+    }
 }
 
 impl<'s> Scopes<'s> {
     /// Reads all blocks, and the directives for [`Self::with`].
     pub(super) fn of(main: &str, sources: &'s Sources<'s>) -> (Self, BlockDirectives) {
         let mut scopes = Self { all: vec![HygieneScope::outermost(sources)], complete: true };
-        let mut read = BlockDirectives { nodes: vec![], ranges: vec![Range::default()] };
+        let mut read = BlockDirectives::default();
+        read.open();
         if let Ok(file) = sources.first(main) {
-            let (files, pending, patterns) = (vec![], vec![], HashMap::new());
+            let (files, patterns) = (vec![], HashMap::new());
             let most = MOST.2.min(MOST.0.saturating_add(sources.bytes().saturating_mul(MOST.1)));
             let (scopes, read) = (&mut scopes, &mut read);
-            let mut expansion = Expansion { sources, scopes, read, files, count: 0, most, pending, patterns };
+            let mut expansion = Expansion { sources, scopes, read, files, count: 0, most, patterns };
             expansion.file(file, 0, 0);
-            expansion.close(0, 0);
         }
         (scopes, read)
     }
 
     /// Gives the blocks their directives.
     pub(super) fn with(mut self, read: &'s BlockDirectives) -> Self {
-        for (scope, range) in self.all.iter_mut().zip(&read.ranges) {
-            scope.directives = &read.nodes[range.start as usize..range.end as usize];
+        for (scope, [first, _]) in self.all.iter_mut().zip(&read.ends) {
+            scope.directives = NodeChain { nodes: &read.nodes, next: *first };
         }
         self
     }
@@ -225,8 +251,6 @@ struct Expansion<'s, 'w> {
     count: usize,
     /// The most directives that are read, each time counted.
     most: usize,
-    /// The directives of the blocks that are being read, those of the innermost one last.
-    pending: Vec<ScopedNode>,
     patterns: HashMap<&'s [u8], String>,
 }
 
@@ -249,20 +273,11 @@ impl<'s> Expansion<'s, '_> {
         self.scopes.all[scope].incomplete = true;
     }
 
-    /// Adds a directive to the innermost block, with its own block if it has one.
+    /// Adds a directive to a block, with its own block if it has one.
     fn push(&mut self, scope: usize, name: KnownName, directive: &Directive<'s>, block: Option<usize>) {
         self.scopes.all[scope].names.add(name);
-        let (file, node) = (index(directive.file()), index(directive.node()));
-        growth::push(&mut self.pending, ScopedNode { file, node, block: block.map_or(NO_BLOCK, index), name });
-    }
-
-    /// Gives a block its directives, which are those pending from an index on.
-    fn close(&mut self, scope: usize, from: usize) {
-        let start = index(self.read.nodes.len());
-        for node in self.pending.drain(from..) {
-            growth::push(&mut self.read.nodes, node);
-        }
-        self.read.ranges[scope] = start..index(self.read.nodes.len());
+        let (file, node, block) = (index(directive.file()), index(directive.node()), block.map_or(NONE, index));
+        self.read.push(scope, ScopedNode { file, node, block, next: NONE, name });
     }
 
     fn nodes(&mut self, file: usize, nodes: Range<usize>, scope: usize, depth: usize) {
@@ -280,14 +295,12 @@ impl<'s> Expansion<'s, '_> {
                     }
                     NodeKind::Block if depth < DEPTH => {
                         let inner = self.scopes.open(name, directive, scope);
-                        growth::push(&mut self.read.ranges, Range::default());
+                        self.read.open();
                         self.push(scope, name, &directive, Some(inner));
                         if self.sources.is_surrounding(file) {
                             self.unknown(inner);
                         }
-                        let from = self.pending.len();
                         self.nodes(file, directive.inside(), inner, depth + 1);
-                        self.close(inner, from);
                     }
                     _ => self.push(scope, name, &directive, None),
                 }
