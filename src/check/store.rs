@@ -139,7 +139,7 @@ impl LoadedDocument {
     /// Returns the whole lines of an object, and the number of lines before them; `None` where other objects are on the same lines:
     /// these may be Secrets.
     fn own_lines(&self, object: usize) -> Option<Range<usize>> {
-        let span = self.objects().get(object)?.span;
+        let span = Span::from(self.objects().get(object)?.span);
         let lines = self.lines();
         let start = lines.range(lines.line(span.start)).start;
         let end = lines.range(lines.line(span.end)).end;
@@ -456,7 +456,7 @@ fn of_node(node: &Node, locate: &dyn Fn(usize) -> Option<usize>, span: Option<Sp
         let end = locate(last).map_or(start, |last| last + 1);
         Some(Span { start, end: if span.end > span.start { end.max(start) } else { start } })
     };
-    span.and_then(exact).unwrap_or(node.span)
+    span.and_then(exact).unwrap_or(node.span.into())
 }
 
 /// Returns a place in a document as one of its input.
