@@ -111,7 +111,7 @@ impl<'t> Composer<'t> {
             };
             let value = self.node(event, span, depth + 1)?;
             if entries.len() == MANY {
-                entries.reserve_exact(self.events.lines_beside(&key));
+                entries.reserve_exact(self.events.lines_beside(&map, &key));
             }
             grow(&mut entries);
             entries.push((key, value));

@@ -147,8 +147,11 @@ impl<'t> ParserEvents<'t> {
     }
 
     /// Number of the lines from that of a key on which have its indentation, up to the first with less: as many entries has the rest of its
-    /// block mapping, with comments and the lines of a scalar at most.
-    pub(super) fn lines_beside(&self, key: &Node) -> usize {
+    /// block mapping, with comments at most. Zero in braces, where the lines may be those of many other mappings.
+    pub(super) fn lines_beside(&self, map: &Node, key: &Node) -> usize {
+        if self.text.as_bytes().get(map.span.start()) == Some(&b'{') {
+            return 0;
+        }
         let start = self.text[..key.span.start()].rfind('\n').map_or(0, |at| at + 1);
         let indent = key.span.start() - start;
         let blanks = |line: &str| line.len() - line.trim_start_matches(' ').len();

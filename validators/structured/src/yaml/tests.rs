@@ -151,3 +151,13 @@ fn a_file_in_utf_16_is_judged_as_its_text() {
     let cut = &little("\u{feff}a: 1\n")[..9];
     assert_eq!(check("a.yaml", cut)[0].code, codes::NOT_UTF8);
 }
+
+#[test]
+fn the_lines_beside_a_key_are_those_of_its_block_mapping() {
+    let beside = |text: &str| {
+        let map = root(text).get("m").cloned().expect("it is there");
+        events::ParserEvents::new(text).lines_beside(&map, &map.entries()[0].0)
+    };
+    assert_eq!(beside("m:\n  a: 1\n\n  b: |\n    x\n  # c\n  d:\n    e: 2\nn:\n  f: 3\n"), 4, "one is a comment");
+    assert_eq!(beside("m: {\n  a: 1,\n  b: 2\n  }\n"), 0);
+}
