@@ -264,7 +264,7 @@ fn yaml_value(text: &str) -> serde_json::Value {
             Value::List(items) => items.iter().map(value).collect(),
             Value::Scalar(scalar) => match scalar.text.parse::<f64>() {
                 Ok(number) => number.into(),
-                Err(_) => scalar.text.parse::<bool>().map_or_else(|_| scalar.text.clone().into(), Into::into),
+                Err(_) => scalar.text.parse::<bool>().map_or_else(|_| (*scalar.text).into(), Into::into),
             },
             _ => serde_json::Value::Null,
         }

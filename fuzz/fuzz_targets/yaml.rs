@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn within(node: &Node, text: &str) {
-    let source = text.get(node.span.start..node.span.end).unwrap_or_else(|| panic!("{node:?}"));
+    let source = text.get(node.span.start()..node.span.end()).unwrap_or_else(|| panic!("{node:?}"));
     match &node.value {
         Value::Null => {}
         Value::List(items) => items.iter().for_each(|item| within(item, text)),
@@ -26,7 +26,7 @@ fn within(node: &Node, text: &str) {
             for (offset, character) in scalar.text.char_indices().chain([(scalar.text.len(), '\0')]).take(2_000) {
                 let _ = node.locate_base64(text, offset);
                 let Some(at) = node.locate(text, offset) else { continue };
-                assert!(node.span.start <= at && at <= node.span.end, "{node:?}");
+                assert!(node.span.start() <= at && at <= node.span.end(), "{node:?}");
                 let written = text[at..].chars().next();
                 let is_escape = scalar.style == Style::DoubleQuoted && written == Some('\\');
                 let is_break = matches!(character, ' ' | '\n') && matches!(written, Some('\r' | '\n'));

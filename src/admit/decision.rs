@@ -141,7 +141,7 @@ pub fn decide(
     }
     notes.extend(review.old.as_ref().and_then(|old| selection.lost_main(old, object)));
     let mut decision = AdmissionDecision { verdict, notes, ..AdmissionDecision::default() };
-    let validators = report.checked.iter().map(|checked| checked.validator.clone());
+    let validators = report.checked.iter().map(|checked| checked.validator.to_string());
     decision.validators.extend(validators.filter(|name| !name.is_empty() && name != NO_VALIDATOR));
     decision.unchecked.extend(report.unchecked.iter().map(|unchecked| {
         let part = unchecked.subject.key.as_deref().map_or_else(String::new, |key| format!("{key}: "));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::assign::Task;
+use super::assign::{DueTask, Task};
 use super::fix::Overlay;
 use super::listing::Listing;
 use super::store::Store;
@@ -44,7 +44,7 @@ impl KnownOutcomes {
     /// Runs the tasks that have no known result, and knows those of all tasks from then on. Returns the signal that ended them early.
     pub(super) fn complete(
         &mut self,
-        tasks: Vec<Task>,
+        tasks: Vec<DueTask>,
         store: &Store<'_>,
         request: &CheckRequest<'_>,
         take: &mut TakeResult<'_>,
@@ -56,7 +56,7 @@ impl KnownOutcomes {
         let mut results: Vec<Option<(CheckSubject, Outcome)>> = Vec::with_capacity(tasks.len());
         let (mut keys, mut due) = (Vec::with_capacity(tasks.len()), Vec::new());
         for task in tasks {
-            let key = key(&task);
+            let key = key(&task.task(store));
             let is_same = || task.entries().all(|entry| !changed.contains(&*store.subject(entry).input));
             let known = self.outcomes.get(&key).filter(|_| has_shape && is_same());
             results.push(known.map(|(subject, outcome)| (subject.clone(), outcome.clone())));
@@ -90,10 +90,8 @@ impl KnownOutcomes {
 
 /// Returns a digest of all that a task says, except for the texts of its files.
 fn key(task: &Task) -> Digest {
-    let Task { subject, assignment, main, reason, tree, alone, around, container, operands, by, program, .. } = task;
+    let Task { subject, assignment, main, reason, tree, around, container, operands, by, program, .. } = task;
     let flags = [task.is_optional, task.is_of_inputs, task.must_not_run, task.is_of_controller];
-    let what = format!(
-        "{subject:?} {main:?} {reason} {tree:?} {alone:?} {around:?} {operands:?} {by:?} {program:?} {flags:?}"
-    );
+    let what = format!("{subject:?} {main:?} {reason} {tree:?} {around:?} {operands:?} {by:?} {program:?} {flags:?}");
     Digest::of(format!("{what} {container:?} {:?}", assignment.plan).as_bytes())
 }

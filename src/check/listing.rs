@@ -424,9 +424,8 @@ impl Listing {
 
     /// Notes an object with encrypted values.
     fn encrypted(&mut self, name: &str, config: &ConfigObject, at: At) {
-        let line = Some(config.line.saturating_add(at.lines));
-        let object = Some(config.id.to_string());
-        let subject = CheckSubject { object: object.map(Into::into), line, ..CheckSubject::input(name) };
+        let line = config.line.saturating_add(at.lines);
+        let subject = CheckSubject::object(name, &config.id.to_string(), line);
         self.skipped.push(Unchecked { subject, why: "encrypted with SOPS".into(), help: None });
     }
 
@@ -451,9 +450,7 @@ impl Listing {
             // To YAML `{{ .Name }}` is a mapping.
             let is_action = written.is_some_and(|written| written.starts_with("{{"));
             if is_action || ConfigObject::text_at(node, position).is_some_and(placeholder::is_placeholder) {
-                let (object, key) = (Some(config.id.to_string()), Some(key.name.clone()));
-                let subject =
-                    CheckSubject { object: object.map(Into::into), key, line: Some(line), ..CheckSubject::input(name) };
+                let subject = CheckSubject::object(name, &config.id.to_string(), line).with_key(key.name.clone());
                 self.skipped.push(Unchecked { subject, why: placeholder::WHY.into(), help: None });
             } else {
                 let place = finding.place.as_ref().map(|place| Place {

@@ -59,7 +59,7 @@ mod properties;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::libc;
 use reload_gate_contract::{Code, Finding, Place};
@@ -70,7 +70,7 @@ use crate::config::Assignments;
 use crate::flow::tree::Digest;
 use crate::flow::validate::Validator;
 
-use assign::{Assigned, Task};
+use assign::{Assigned, DueTask};
 pub use baseline::{Baseline, RunScope, relative};
 use content::MountState;
 pub use findings::listed;
@@ -165,14 +165,14 @@ fn with_tasks(
     store: &Store<'_>,
     assignments: &Assignments,
     options: &CheckOptions,
-    run: impl FnOnce(Vec<Task>, &mut TakeResult<'_>) -> Option<i32>,
+    run: impl FnOnce(Vec<DueTask>, &mut TakeResult<'_>) -> Option<i32>,
 ) -> CheckOutcome {
     let listing = store.listing;
     let trees = FileTrees::of(store);
     let (mounted, idle) = (trees.mounted.clone(), trees.idle.clone());
     let assigned = assign::assign(trees, store, assignments, options.allow_commands);
     let mut checked = of_inputs(listing);
-    let Assigned { tasks, errors, open, skipped, readers } = assigned;
+    let Assigned { tasks, errors, mut open, skipped, readers } = assigned;
     for (subject, finding) in errors {
         let located = Located { finding, object: None, key: None, excerpt: None };
         match checked.last_mut() {
@@ -180,8 +180,15 @@ fn with_tasks(
             _ => checked.push(finding_about(subject, "reload-gate", "it is a pod, or names a validator", located)),
         }
     }
-    let given: BTreeSet<Entry> = tasks.iter().flat_map(Task::entries).cloned().collect();
-    let mut read: BTreeSet<Entry> = skipped.keys().cloned().collect();
+    let came = open.iter().any(|entry| !matches!(entry, Entry::Input(_))) || listing.has_manifests;
+    open.retain(|entry| !skipped.contains_key(entry));
+    // Entries that were not read yet, and whether a task has them.
+    let mut open: BTreeMap<Entry, bool> = open.into_iter().map(|entry| (entry, false)).collect();
+    for entry in tasks.iter().flat_map(DueTask::entries) {
+        if let Some(is_given) = open.get_mut(entry) {
+            *is_given = true;
+        }
+    }
     let unchecked = skipped.into_iter().map(|(entry, (why, help))| Unchecked {
         subject: store.subject(&entry),
         why: why.into(),
@@ -189,43 +196,49 @@ fn with_tasks(
     });
     let mut seen = of_manifests(&mut checked, listing);
     let mut unchecked: Vec<Unchecked> = listing.skipped.iter().cloned().chain(unchecked).collect();
-    let tasks = distinct(tasks);
+    let tasks = distinct(tasks, store);
     checked.reserve_exact(tasks.len());
+    let mut validator = None;
     let interrupted = run(tasks, &mut |subject, outcome| {
-        checked.extend(outcome.checked);
+        checked.extend(outcome.checked.map(|checked| with_shared_name(checked, &mut validator)));
         unchecked.extend(outcome.skipped.map(|(why, help)| Unchecked {
             subject,
             why: why.into(),
             help: help.map(Into::into),
         }));
-        read.extend(outcome.read);
+        for entry in &outcome.read {
+            open.remove(entry);
+        }
         outcome.ignores.into_iter().for_each(|ignore| seen.add(ignore));
     });
     let codes = checked.iter().flat_map(|checked| &checked.findings).map(|located| located.finding.code.to_string());
     let warnings = seen.warnings(&codes.collect());
     warnings.into_iter().for_each(|warning| add_warning(&mut checked, warning));
-    let came = open.iter().any(|entry| !matches!(entry, Entry::Input(_))) || listing.has_manifests;
     let is_empty = checked.is_empty() && unchecked.is_empty() && !came;
     let listed: HashSet<CheckSubject> = unchecked.iter().map(|unchecked| unchecked.subject.clone()).collect();
     unchecked.reserve(open.len());
-    let open = open
-        .difference(&read)
-        .map(|entry| (store.subject(entry), entry))
-        .filter(|(subject, _)| !listed.contains(subject))
-        .map(|(subject, entry)| {
-            let mount = match entry.config() {
-                Some(_) if idle.contains(entry) => MountState::OtherKeys,
-                Some(config) if !mounted.contains(&config) => MountState::None,
-                _ => MountState::Mounted,
-            };
-            let reader = readers.reader(entry, TreeKind::Object);
-            unassigned(subject, entry, (given.contains(entry), mount, &reader), store)
-        });
+    let open = open.iter().map(|(entry, is_given)| (store.subject(entry), entry, *is_given));
+    let open = open.filter(|(subject, ..)| !listed.contains(subject)).map(|(subject, entry, is_given)| {
+        let mount = match entry.config() {
+            Some(_) if idle.contains(entry) => MountState::OtherKeys,
+            Some(config) if !mounted.contains(&config) => MountState::None,
+            _ => MountState::Mounted,
+        };
+        let reader = readers.reader(entry, TreeKind::Object);
+        unassigned(subject, entry, (is_given, mount, &reader), store)
+    });
     unchecked.extend(open);
     let named = take_named_files(&mut unchecked, &checked, listing);
     checked.extend(named.into_iter().map(without_validator));
     let report = CheckReport { checked, unchecked, ..CheckReport::default() };
     CheckOutcome { report, missing: listing.missing.clone(), is_empty, interrupted }
+}
+
+/// Returns a validation that shares the name of its validator with the one before it, if that had the same.
+fn with_shared_name(checked: Checked, last: &mut Option<Arc<str>>) -> Checked {
+    let validator = last.take().filter(|last| *last == checked.validator).unwrap_or(checked.validator);
+    *last = Some(validator.clone());
+    Checked { validator, ..checked }
 }
 
 /// Suppresses the findings about manifests themselves that a comment in the manifest or an annotation of the pod ignores, and returns
@@ -356,7 +369,7 @@ fn of_input(input: &str, findings: Vec<Finding>) -> Checked {
     let line = findings.first().and_then(|finding| finding.place.as_ref()?.line);
     let located = |finding| Located { finding, object: None, key: None, excerpt: None };
     let (findings, omitted) = findings::cut(findings);
-    let subject = CheckSubject { line, ..CheckSubject::input(input) };
+    let subject = CheckSubject::at_line(input, line);
     let findings = findings.into_iter().map(located).collect();
     Checked { omitted, ..Checked::new(subject, "reload-gate", "it is an input", findings) }
 }
@@ -366,16 +379,17 @@ fn finding_about(subject: CheckSubject, validator: &str, reason: &str, located: 
 }
 
 /// Removes repeated tasks: the same keys in the same places, mounted by several containers.
-fn distinct(mut tasks: Vec<Task>) -> Vec<Task> {
+fn distinct(mut tasks: Vec<DueTask>, store: &Store<'_>) -> Vec<DueTask> {
     let mut seen = BTreeSet::new();
     tasks.retain(|task| {
         if task.entries().any(|entry| matches!(entry, Entry::File(_))) {
             return true;
         }
+        let task = task.task(store);
         let by: Vec<_> = task.assignment.plan.validators.iter().map(Validator::title).collect();
         let container = (&task.container.image, &task.container.environment, &task.operands);
         // The digest alone is kept: there may be many.
-        let key = format!("{:?} {:?} {by:?} {:?} {:?} {container:?}", task.tree, task.alone, task.main, task.around);
+        let key = format!("{:?} {by:?} {:?} {:?} {container:?}", task.tree, task.main, task.around);
         seen.insert(Digest::of(key.as_bytes()))
     });
     tasks
@@ -422,11 +436,11 @@ impl EndSignals {
 /// Tasks that have not begun, in their order, with the number of those that have.
 struct TaskQueue {
     begun: usize,
-    tasks: VecDeque<Task>,
+    tasks: VecDeque<DueTask>,
 }
 
 impl Iterator for TaskQueue {
-    type Item = (usize, Task);
+    type Item = (usize, DueTask);
 
     fn next(&mut self) -> Option<Self::Item> {
         let task = self.tasks.pop_front()?;
@@ -464,7 +478,7 @@ impl OrderedResults<'_, '_> {
 }
 
 /// Runs all tasks, on all processors. A signal ends them: their programs are killed, and their files are removed. Returns its number.
-fn all(tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>, take: &mut TakeResult<'_>) -> Option<i32> {
+fn all(tasks: Vec<DueTask>, store: &Store<'_>, request: &CheckRequest<'_>, take: &mut TakeResult<'_>) -> Option<i32> {
     let total = tasks.len();
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(total);
     let (queue, done) = (Mutex::new(TaskQueue { begun: 0, tasks: tasks.into() }), AtomicUsize::new(0));
@@ -481,13 +495,14 @@ fn all(tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>, take: &m
         };
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((index, task)) = next else { return };
+            let Some((index, due)) = next else { return };
+            let task = due.into_task(store);
             let subject = task.subject.clone();
             let outcome = runtime.block_on(async {
                 tokio::select! {
                     biased;
                     signal = signals.next() => Err(signal),
-                    outcome = validate::validate(task.ready(), store, &request.options, &versions) => Ok(outcome),
+                    outcome = validate::validate(task, store, &request.options, &versions) => Ok(outcome),
                 }
             });
             match outcome {
@@ -511,8 +526,9 @@ fn all(tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>, take: &m
     let interrupted = interrupted.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let (None, Some(error)) = (interrupted, shortage.into_inner().unwrap_or_else(PoisonError::into_inner)) {
         // What no thread could take is not validated.
-        for (index, task) in queue.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            results.add(index, task.subject.clone(), validate::not_begun(task.ready(), &error));
+        for (index, due) in queue.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            let task = due.into_task(store);
+            results.add(index, task.subject.clone(), validate::not_begun(task, &error));
         }
     }
     results.finish();

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use reload_gate_contract::Place;
 
-use super::assign::Task;
+use super::assign::{DueTask, Task};
 use super::content;
 use super::input::InputStream;
 use super::listing::{At, Listing};
@@ -111,7 +111,7 @@ fn alone(listing: &Listing, assignments: &Assignments) -> CheckReport {
     let store = Store::new(listing);
     let versions = VersionCache::default();
     let outcome = with_tasks(&store, assignments, &OPTIONS, |tasks, take| {
-        for task in tasks.into_iter().map(Task::ready) {
+        for task in tasks.into_iter().map(|due: DueTask| due.into_task(&store)) {
             let subject = task.subject.clone();
             let outcome = match lacking(&task) {
                 Some(why) => Outcome::skipped(why, task.tree.files.values().cloned().collect()),

@@ -1,5 +1,6 @@
 //! Selection of the main file of a validation, and of the files around it.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -213,12 +214,13 @@ fn located(preset: &Preset, tree: &FileTree, entries: &BTreeSet<Entry>, store: &
     if let Some(layout) = tree.container.image.nginx_layout().filter(|_| preset.name == "nginx") {
         return in_layout(layout, tree, entries).into_iter().collect();
     }
-    let mounted = tree.moved(Path::new(ANYWHERE), directory);
+    let mounted = LazyCell::new(|| tree.moved(Path::new(ANYWHERE), directory));
     let in_container = tree.kind == TreeKind::Container;
+    let root = Path::new(if in_container { directory } else { ANYWHERE });
     let mut found = Vec::new();
     for part in &preset.parts {
         let Some((place, ending)) = part.split_once('*') else { continue };
-        let takes = parts_in(&mounted, &Path::new(directory).join(place), ending, entries);
+        let takes = parts_in(&tree.mounted, &root.join(place), ending, entries);
         // Other programs have directories of this name as well.
         let is_meant = |entry: &Entry| store.text(entry).is_some_and(|text| content::is_part_of_nginx(&text));
         if !in_container && !takes.iter().any(is_meant) {
@@ -228,7 +230,7 @@ fn located(preset: &Preset, tree: &FileTree, entries: &BTreeSet<Entry>, store: &
             let path = main_file(preset, directory);
             let around = MainOfImage { path: path.clone(), text: around.replace("{part}", part), is_known: false };
             let reason = Some(format!("{} includes `{part}`", preset.name));
-            let (tree, around, operands) = (Some(mounted.clone()), Some(Box::new(around)), Vec::new());
+            let (tree, around, operands) = (Some(Arc::clone(&mounted)), Some(Box::new(around)), Vec::new());
             Beginning { main: Some(path), subject, tree, around, takes: CoveredEntries::These(takes), operands, reason }
         }));
     }

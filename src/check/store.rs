@@ -17,7 +17,7 @@ use super::envsubst::{self, NotRendered, Rendered, Substitution};
 use super::listing::{At, Listing};
 use super::objects::GivenObject;
 use crate::check::manifest::{self, Annotated, ConfigKey, ConfigObject, Room, Snippet};
-use crate::check::render::{CheckSubject, InputExcerpt, Located};
+use crate::check::render::{CheckSubject, InputExcerpt, Located, SubjectWhole};
 use crate::config::SettingSpec;
 
 const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
@@ -139,7 +139,7 @@ impl LoadedDocument {
     /// Returns the whole lines of an object, and the number of lines before them; `None` where other objects are on the same lines:
     /// these may be Secrets.
     fn own_lines(&self, object: usize) -> Option<Range<usize>> {
-        let span = self.objects().get(object)?.span;
+        let span = Span::from(self.objects().get(object)?.span);
         let lines = self.lines();
         let start = lines.range(lines.line(span.start)).start;
         let end = lines.range(lines.line(span.end)).end;
@@ -183,8 +183,8 @@ pub(super) struct Store<'l> {
     pub(super) listing: &'l Listing,
     /// Indexes of ConfigMaps and Secrets, by kind and name.
     configs: HashMap<(&'l str, &'l str), Vec<usize>>,
-    /// Names of ConfigMaps and Secrets as reports show them, by index.
-    titles: Vec<Arc<str>>,
+    /// ConfigMaps and Secrets as reports name them, by index.
+    subjects: Vec<CheckSubject>,
     kept: Mutex<VecDeque<Kept>>,
 }
 
@@ -194,8 +194,9 @@ impl<'l> Store<'l> {
         for (index, (config, _)) in listing.configs.iter().enumerate() {
             configs.entry((config.id.kind.as_str(), config.id.name.as_str())).or_default().push(index);
         }
-        let titles = listing.configs.iter().map(|(config, _)| config.id.to_string().into()).collect();
-        Self { listing, configs, titles, kept: Mutex::default() }
+        let subjects =
+            listing.configs.iter().map(|(config, at)| object(listing, &config.id, at, config.line)).collect();
+        Self { listing, configs, subjects, kept: Mutex::default() }
     }
 
     /// Returns the ConfigMap or Secret of that kind and name for a pod of `namespace` in the input `from`: of several the one of the
@@ -248,38 +249,29 @@ impl<'l> Store<'l> {
 
     /// Returns the part of the inputs that an entry is.
     pub(super) fn subject(&self, entry: &Entry) -> CheckSubject {
-        let input = |at: &At| self.listing.inputs[at.input].name.clone();
-        let of_object = |id: &manifest::Id, at: &At, line: u32, key: Option<&str>| CheckSubject {
-            input: input(at),
-            object: Some(id.to_string().into()),
-            key: key.map(Arc::from),
-            line: Some(line.saturating_add(at.lines)),
-        };
         match entry {
             Entry::File(path) => CheckSubject::input(&path.to_string_lossy()),
             Entry::Input(input) => CheckSubject::input(&self.listing.inputs[*input].name),
             Entry::Rules(index) => {
                 let (rules, at) = &self.listing.rules[*index];
-                of_object(&rules.id, at, rules.line, None)
+                object(self.listing, &rules.id, at, rules.line)
             }
             Entry::Snippet(index) => {
                 let (snippet, at) = &self.listing.snippets[*index];
-                of_object(&snippet.id, at, snippet.line, Some(snippet.key.as_ref()))
+                object(self.listing, &snippet.id, at, snippet.line).with_key(snippet.key.as_str().into())
             }
             Entry::Key { config, .. } => {
-                let index = *config as usize;
-                let (config, at) = &self.listing.configs[index];
-                let (object, key) = (Some(self.titles[index].clone()), self.key(entry).cloned());
-                CheckSubject { input: input(at), object, key, line: Some(config.line.saturating_add(at.lines)) }
+                CheckSubject { key: self.key(entry).cloned(), ..self.subjects[*config as usize].clone() }
             }
         }
     }
 
     /// Returns a finding with the object and key of an entry.
     pub(super) fn located(&self, entry: &Entry, finding: Finding) -> Located {
-        let CheckSubject { object, key, .. } = self.subject(entry);
-        let owned = |text: Option<Arc<str>>| text.map(|text| text.to_string());
-        Located { finding, object: owned(object), key: owned(key), excerpt: None }
+        let subject = self.subject(entry);
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let (object, key) = (owned(subject.object.as_deref()), owned(subject.key.as_deref()));
+        Located { finding, object, key, excerpt: None }
     }
 
     /// Returns the validator that the object of an entry names, with its place in the input.
@@ -447,6 +439,12 @@ impl<'l> Store<'l> {
     }
 }
 
+/// Returns an object as reports name it; `line` is that of its document.
+fn object(listing: &Listing, id: &manifest::Id, at: &At, line: u32) -> CheckSubject {
+    let (input, line) = (listing.inputs[at.input].name.clone(), Some(line.saturating_add(at.lines)));
+    SubjectWhole { input, object: Some(id.to_string().into()), line }.into()
+}
+
 /// Returns the span in the document of a span of the text of a node; that of the whole node where there is no such span.
 fn of_node(node: &Node, locate: &dyn Fn(usize) -> Option<usize>, span: Option<Span>) -> Span {
     let exact = |span: Span| {
@@ -456,7 +454,7 @@ fn of_node(node: &Node, locate: &dyn Fn(usize) -> Option<usize>, span: Option<Sp
         let end = locate(last).map_or(start, |last| last + 1);
         Some(Span { start, end: if span.end > span.start { end.max(start) } else { start } })
     };
-    span.and_then(exact).unwrap_or(node.span)
+    span.and_then(exact).unwrap_or(node.span.into())
 }
 
 /// Returns a place in a document as one of its input.

@@ -274,7 +274,7 @@ fn with_rendered_templates(
 }
 
 fn subject(pod: &Pod, input: &str, line: u32) -> CheckSubject {
-    CheckSubject { input: input.into(), object: Some(pod.id.to_string().into()), key: None, line: Some(line) }
+    CheckSubject::object(input, &pod.id.to_string(), line)
 }
 
 impl FileTree {

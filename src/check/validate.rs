@@ -538,8 +538,8 @@ impl<'s> TaskFiles<'s> {
             let line = task.subject.line;
             let place = Place { line, ..Place::file(&*task.subject.input) };
             let finding = if finding.place.is_some() { beside(finding) } else { finding };
-            let owned = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
-            let (object, key) = (owned(&task.subject.object), owned(&task.subject.key));
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            let (object, key) = (owned(task.subject.object.as_deref()), owned(task.subject.key.as_deref()));
             return Located { finding: finding.at(place), object, key, excerpt: None };
         };
         let (place, excerpt) = content.locate(self.store, place);

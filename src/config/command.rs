@@ -136,7 +136,7 @@ impl CommandEntry {
         let here = reader.origin(&node);
         let entries = match node.value {
             Value::Scalar(Scalar { text: value, .. }) => {
-                return Some(Self::of_line(GivenValue { value, origin: here }));
+                return Some(Self::of_line(GivenValue { value: value.into(), origin: here }));
             }
             Value::Map(entries) => entries,
             _ => {

@@ -237,7 +237,9 @@ impl FileReader<'_> {
     /// The mapping at the top of the file. Repeated keys are reported with the other errors.
     fn top(&self, text: &str, wanted: ConfigPart) -> Option<Vec<(Node, Node)>> {
         match yaml::documents(text).next().transpose() {
-            Ok(Some(Document { root: Node { value: Value::Map(entries), .. }, .. })) => return Some(entries),
+            Ok(Some(Document { root: Node { value: Value::Map(entries), .. }, .. })) => {
+                return Some(entries.into_vec());
+            }
             Ok(_) => {
                 let message = format!("the file is no mapping with the key `{}`", wanted.key());
                 self.fail((self.place)(1, 1), message, wanted.form());
@@ -342,7 +344,7 @@ impl FileReader<'_> {
 
     fn commands(&self, node: Node) -> Vec<CommandEntry> {
         let items = match node.value {
-            Value::List(items) => items,
+            Value::List(items) => items.into_vec(),
             _ => vec![node],
         };
         items.into_iter().filter_map(|item| CommandEntry::of_node(item, self)).collect()
@@ -356,7 +358,7 @@ impl FileReader<'_> {
     fn scalars(&self, node: Node, takes: Takes, key: &str) -> Vec<GivenValue<String>> {
         let origin = self.origin(&node);
         let wanted = match (node.value, takes) {
-            (Value::Scalar(Scalar { text: value, .. }), _) => return vec![GivenValue { value, origin }],
+            (Value::Scalar(Scalar { text: value, .. }), _) => return vec![GivenValue { value: value.into(), origin }],
             (Value::List(items), Takes::Many(_)) => {
                 return items.into_iter().flat_map(|item| self.scalars(item, Takes::One("TEXT"), key)).collect();
             }

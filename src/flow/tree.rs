@@ -165,6 +165,11 @@ impl Tree {
         self.included.iter().filter_map(|name| Some((name, *self.without_content.get(name)?)))
     }
 
+    /// Gives back the memory that the files have left over since they were added one by one.
+    pub fn shrink_to_fit(&mut self) {
+        self.files = std::mem::take(&mut self.files).into_iter().collect();
+    }
+
     /// Returns the tree as a copy of it has it, where only links are left of the entries without content.
     #[must_use]
     pub fn as_copied(self: Arc<Self>) -> Arc<Self> {
@@ -216,8 +221,18 @@ impl<'a> IntoIterator for &'a Tree {
 /// Identity of a tree without its contents: the digest of each file and of the whole.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Revision {
-    files: BTreeMap<PathBuf, Digest>,
+    /// Files, links and included entries without content, sorted by their names. A gate keeps several revisions, so they are small.
+    files: Box<[RevisionFile]>,
     digest: Digest,
+}
+
+/// File of a revision.
+#[derive(Clone, PartialEq, Eq)]
+struct RevisionFile {
+    name: Box<Path>,
+    digest: Digest,
+    /// Length of its content in bytes.
+    length: usize,
 }
 
 impl Revision {
@@ -225,23 +240,25 @@ impl Revision {
     #[must_use]
     pub fn of(tree: &Tree) -> Self {
         let mut whole = Sha256::new();
-        let mut files = BTreeMap::new();
+        let included: Vec<_> = tree.included().collect();
+        let mut files = Vec::with_capacity(tree.files.len() + tree.links.len() + included.len());
+        let mut add = |name: &Path, digest, length| files.push(RevisionFile { name: name.into(), digest, length });
         for (name, content) in tree {
             let digest = Digest::of(content);
             // Lengths before what they measure: no two different trees are the same bytes to the hash.
             hash_name(&mut whole, name);
             whole.update((content.len() as u64).to_le_bytes());
             whole.update(digest.0);
-            files.insert(name.clone(), digest);
+            add(name, digest, content.len());
         }
         for (name, target) in &tree.links {
             // No name is so long, so a link is not the same bytes as a file.
             whole.update(u64::MAX.to_le_bytes());
             hash_name(&mut whole, name);
             hash_name(&mut whole, target);
-            files.insert(name.clone(), Digest::of(&[b"link to ", target.as_os_str().as_bytes()].concat()));
+            add(name, Digest::of(&[b"link to ", target.as_os_str().as_bytes()].concat()), 0);
         }
-        for (name, entry) in tree.included() {
+        for (name, entry) in included {
             // Neither a file nor a link has this length.
             whole.update((u64::MAX - 1).to_le_bytes());
             hash_name(&mut whole, name);
@@ -250,9 +267,21 @@ impl Revision {
                 EntryWithoutContent::DanglingLink => b"dangling link",
             };
             whole.update(Digest::of(kind).0);
-            files.insert(name.clone(), Digest::of(kind));
+            add(name, Digest::of(kind), 0);
         }
-        Self { files, digest: Digest(whole.finalize().into()) }
+        // Files alone are sorted already.
+        if !files.is_sorted_by(|one, other| one.name < other.name) {
+            files.sort_by(|one, other| one.name.cmp(&other.name));
+            // Of a link that leads nowhere and is included, the last counts.
+            files.dedup_by(|last, kept| {
+                let is_same = last.name == kept.name;
+                if is_same {
+                    std::mem::swap(last, kept);
+                }
+                is_same
+            });
+        }
+        Self { files: files.into(), digest: Digest(whole.finalize().into()) }
     }
 
     /// Returns the digest of the whole.
@@ -264,7 +293,18 @@ impl Revision {
     /// Returns the digest of the file of that name.
     #[must_use]
     pub fn file(&self, name: &Path) -> Option<Digest> {
-        self.files.get(name).copied()
+        self.entry(name).map(|file| file.digest)
+    }
+
+    /// Returns the length of the file of that name in bytes.
+    #[must_use]
+    pub fn length(&self, name: &Path) -> Option<usize> {
+        self.entry(name).map(|file| file.length)
+    }
+
+    fn entry(&self, name: &Path) -> Option<&RevisionFile> {
+        let at = self.files.binary_search_by(|file| (*file.name).cmp(name)).ok()?;
+        self.files.get(at)
     }
 
     /// Returns the number of files, links and included entries without content.
@@ -282,20 +322,21 @@ impl Revision {
     /// Returns true if there is a file or link of that name.
     #[must_use]
     pub fn contains(&self, name: &Path) -> bool {
-        self.files.contains_key(name)
+        self.entry(name).is_some()
     }
 
     /// Returns the names of the files and links, sorted.
     pub fn names(&self) -> impl Iterator<Item = &Path> {
-        self.files.keys().map(PathBuf::as_path)
+        self.files.iter().map(|file| &*file.name)
     }
 
     /// Returns the names that were added, removed or have another content or target than in `before`, sorted.
     #[must_use]
     pub fn changed_since(&self, before: &Self) -> Vec<PathBuf> {
-        let differs = |name: &&PathBuf| self.files.get(*name) != before.files.get(*name);
-        let removed = before.files.keys().filter(|name| !self.files.contains_key(*name));
-        let mut changed: Vec<_> = self.files.keys().filter(differs).chain(removed).cloned().collect();
+        let differs = |file: &&RevisionFile| before.file(&file.name) != Some(file.digest);
+        let changed = self.files.iter().filter(differs).map(|file| &*file.name);
+        let removed = before.names().filter(|name| !self.contains(name));
+        let mut changed: Vec<_> = changed.chain(removed).map(Path::to_owned).collect();
         changed.sort();
         changed
     }
@@ -375,6 +416,11 @@ mod tests {
         assert_eq!(Revision::of(&link).changed_since(&Revision::of(&plain)), ["sites/b"].map(PathBuf::from));
         assert_ne!(Revision::of(&link).digest(), Revision::of(&directory).digest());
         assert!(plain != link && link != directory, "their values differ, too");
+        let mut linked = link.clone();
+        linked.link("sites/b".into(), "/lost".into());
+        let revision = Revision::of(&linked);
+        assert_eq!(revision.len(), 2, "a link that leads nowhere has one entry");
+        assert_eq!(revision.file(Path::new("sites/b")), Revision::of(&link).file(Path::new("sites/b")));
         assert_eq!(*Arc::new(link).as_copied(), plain, "a copy does not have it");
     }
 

@@ -126,7 +126,7 @@ fn json(node: &Node) -> Value {
         }
         Yaml::Scalar(scalar) => {
             let typed = serde_json::from_str(&scalar.text).ok().filter(|_| scalar.style == Style::Plain);
-            typed.unwrap_or_else(|| scalar.text.clone().into())
+            typed.unwrap_or_else(|| (*scalar.text).into())
         }
     }
 }
@@ -153,7 +153,7 @@ fn written(text: &str, root: &Node, injection: &Injection) -> Option<String> {
         let mut place: Vec<String> = parts(path).collect();
         if *op == "replace" {
             let node = find(root, &place)?;
-            changes.push(Replacement { start: node.span.start, end: node.span.end, text: scalar(value) });
+            changes.push(Replacement { start: node.span.start(), end: node.span.end(), text: scalar(value) });
             continue;
         }
         let key = place.pop()?;
@@ -222,25 +222,26 @@ fn is_flow(text: &str, node: &Node) -> bool {
         Yaml::Map(entries) => entries.first().map(|(key, _)| key),
         _ => node.items().first(),
     };
-    let has_bracket = matches!(text.as_bytes().get(node.span.start), Some(b'{' | b'['));
-    has_bracket && first.is_none_or(|first| first.span.start > node.span.start)
+    let has_bracket = matches!(text.as_bytes().get(node.span.start()), Some(b'{' | b'['));
+    has_bracket && first.is_none_or(|first| first.span.start() > node.span.start())
 }
 
 /// Gives a key another value, on the same line.
 fn filled(text: &str, key: &Node, old: &Node, value: &Value) -> Option<Replacement> {
-    if matches!(old.value, Yaml::Null) && text.get(old.span.start..old.span.end).is_none_or(|old| old.trim().is_empty())
+    if matches!(old.value, Yaml::Null)
+        && text.get(old.span.start()..old.span.end()).is_none_or(|old| old.trim().is_empty())
     {
-        let colon = key.span.end + text.get(key.span.end..)?.find(':')? + 1;
+        let colon = key.span.end() + text.get(key.span.end()..)?.find(':')? + 1;
         return Some(Replacement { start: colon, end: colon, text: format!(" {}", flow(value)) });
     }
-    Some(Replacement { start: old.span.start, end: old.span.end, text: flow(value) })
+    Some(Replacement { start: old.span.start(), end: old.span.end(), text: flow(value) })
 }
 
 /// Adds parts before the closing bracket of a flow collection.
 fn in_brackets(text: &str, node: &Node, added: &[String]) -> Option<Replacement> {
-    let inside = text.get(node.span.start + 1..node.span.end.checked_sub(1)?)?;
+    let inside = text.get(node.span.start() + 1..node.span.end().checked_sub(1)?)?;
     let content = inside.trim_end();
-    let at = node.span.start + 1 + content.len();
+    let at = node.span.start() + 1 + content.len();
     let separator = if content.is_empty() || content.ends_with(',') { "" } else { ", " };
     Some(Replacement { start: at, end: at, text: format!("{separator}{}", added.join(", ")) })
 }
@@ -248,8 +249,8 @@ fn in_brackets(text: &str, node: &Node, added: &[String]) -> Option<Replacement>
 /// The number of columns before the keys or items of a block collection.
 fn indent(text: &str, node: &Node) -> Option<usize> {
     let (first, is_list) = match &node.value {
-        Yaml::Map(entries) => (entries.first()?.0.span.start, false),
-        _ => (node.items().first()?.span.start, true),
+        Yaml::Map(entries) => (entries.first()?.0.span.start(), false),
+        _ => (node.items().first()?.span.start(), true),
     };
     let line = text[..first].rfind('\n').map_or(0, |at| at + 1);
     let before = &text[line..first];
@@ -259,7 +260,7 @@ fn indent(text: &str, node: &Node) -> Option<usize> {
 
 /// Adds lines below a block collection.
 fn below(text: &str, node: &Node, lines: &str) -> Replacement {
-    let end = text[..node.span.end].trim_end().len().max(node.span.start);
+    let end = text[..node.span.end()].trim_end().len().max(node.span.start());
     let line_break = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let lines = lines.replace('\n', line_break);
     match text[end..].find('\n') {

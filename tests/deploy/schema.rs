@@ -65,7 +65,7 @@ fn value(node: &Node) -> Value {
         }
         yaml::Value::Scalar(scalar) => {
             let typed = serde_json::from_str(&scalar.text).ok().filter(|_| scalar.style == Style::Plain);
-            typed.unwrap_or_else(|| scalar.text.clone().into())
+            typed.unwrap_or_else(|| (*scalar.text).into())
         }
     }
 }

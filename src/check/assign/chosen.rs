@@ -149,9 +149,9 @@ impl Checkers<'_> {
             && let Some(schema) = schemas::named(config.program)
         {
             let is_named = |path: &Path| config.paths.iter().any(|named| path.starts_with(named));
-            let named = select(tree, open, |path, _| is_named(path));
             let choose = |path: &Path, text: &str| schemas::may_apply(path, text).then_some(schema);
-            self.by_schema(tree, open, (&named, &format!("named on the command line: `{}`", config.words)), &choose);
+            let reason = format!("named on the command line: `{}`", config.words);
+            self.by_schema(tree, open, &reason, &is_named, &choose);
         }
         let found = self.on_command_line(tree, open);
         let Some(assignment) = assignment else { return };

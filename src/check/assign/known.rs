@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{By, Checkers, is_program, select};
+use super::{By, Checkers, is_program};
 use crate::check::choice::is_off;
 use crate::check::commands::{command_of, rules_assignment, shell_assignment};
 use crate::check::manifest;
@@ -33,13 +33,12 @@ impl Checkers<'_> {
         self.rule_files(tree, open);
         self.skip_json_with_comments(tree, open);
         if tree.kind == TreeKind::Container {
-            let known = select(tree, open, |path, _| schemas::of_path(path).is_some());
-            self.by_schema(tree, open, (&known, "known by its path"), &|path, _| schemas::of_path(path));
+            let is_known = |path: &Path| schemas::of_path(path).is_some();
+            self.by_schema(tree, open, "known by its path", &is_known, &|path, _| schemas::of_path(path));
         }
-        let may_be_known = select(tree, open, |path, _| {
-            schemas::may_be_known(path, tree.kind) && !program::has_values_of_chart(path, tree)
-        });
-        self.by_schema(tree, open, (&may_be_known, "known by its content"), &|_, text| schemas::of_content(text));
+        let may_be_known =
+            |path: &Path| schemas::may_be_known(path, tree.kind) && !program::has_values_of_chart(path, tree);
+        self.by_schema(tree, open, "known by its content", &may_be_known, &|_, text| schemas::of_content(text));
         for (name, entries) in program::known_by_ending(tree, open) {
             if let Ok(assignment) = self.called(name) {
                 for (reason, entries) in self.by_reader(tree, name, entries) {
@@ -72,15 +71,16 @@ impl Checkers<'_> {
             .lack(command, found.into_iter().flat_map(|beginning| beginning.takes().cloned().collect::<Vec<_>>()));
     }
 
-    /// Assigns those of `entries` that a bundled schema describes: `choose` returns it for a path and a text.
+    /// Assigns those files that a bundled schema describes: `choose` returns it for a path that fits, and its text.
     pub(super) fn by_schema(
         &mut self,
         tree: &FileTree,
         open: &mut BTreeSet<Entry>,
-        (entries, reason): (&BTreeSet<Entry>, &str),
+        reason: &str,
+        fits: &dyn Fn(&Path) -> bool,
         choose: &dyn Fn(&Path, &str) -> Option<&'static ProgramSchema>,
     ) {
-        let files = tree.mounted.files.iter().filter(|(_, entry)| entries.contains(entry));
+        let files = tree.mounted.files.iter().filter(|(path, entry)| open.contains(entry) && fits(path));
         let chosen = files.filter_map(|(path, entry)| {
             let text = String::from_utf8(self.store.content(entry).ok()?.bytes).ok()?;
             Some((path.clone(), entry.clone(), choose(path, &text)?))
@@ -190,11 +190,12 @@ impl Checkers<'_> {
         if tree.kind != TreeKind::Object {
             return;
         }
-        for entry in open.clone() {
-            if let Some(context) = self.store.key(&entry).and_then(|key| manifest::context_of_key(key)) {
-                open.remove(&entry);
-                self.snippet(&entry, context);
-            }
+        let store = self.store;
+        let context = |entry: &Entry| store.key(entry).and_then(|key| manifest::context_of_key(key));
+        let found: Vec<_> = open.iter().filter_map(|entry| Some((entry.clone(), context(entry)?))).collect();
+        for (entry, context) in found {
+            open.remove(&entry);
+            self.snippet(&entry, context);
         }
     }
 

@@ -3,10 +3,11 @@
 mod chosen;
 mod known;
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use reload_gate_contract::Finding;
 
@@ -15,8 +16,9 @@ use super::container::ContainerContext;
 use super::program::{self, Beginning, MainOfImage};
 use super::readers::Readers;
 use super::store::{Entry, Store};
-use super::trees::{FileTree, FileTrees, TreeKind};
+use super::trees::{ANYWHERE, FileTree, FileTrees, TreeKind};
 use super::{schemas, withheld};
+
 use crate::check::manifest::Mounted;
 use crate::check::render::CheckSubject;
 use crate::config::{Assignment, Assignments, ConfigError, GateConfig, Preset, presets};
@@ -24,7 +26,8 @@ use crate::flow::validate::{CommandValidator, Main, PlanScope};
 
 const COMMAND_LINE: &str = "named on the command line";
 
-/// One validation that is due.
+/// One validation.
+#[derive(Clone)]
 pub(super) struct Task {
     /// Part of the inputs that the validation is about.
     pub(super) subject: CheckSubject,
@@ -34,10 +37,8 @@ pub(super) struct Task {
     pub(super) main: Main,
     /// Reason for the choice of the validator.
     pub(super) reason: Arc<str>,
-    /// Files as the program would see them, once it is [`ready`](Self::ready).
+    /// Files as the program would see them.
     pub(super) tree: Arc<Mounted<Entry>>,
-    /// Entry that is its only file, the main one. There may be tens of thousands of such tasks, so the tree is made when its turn comes.
-    pub(super) alone: Option<Entry>,
     /// Main file in place of one that is not among the inputs.
     pub(super) around: Option<Box<MainOfImage>>,
     /// Container that the files are for.
@@ -58,28 +59,59 @@ pub(super) struct Task {
     pub(super) program: Option<&'static str>,
 }
 
-/// Tree of the tasks that have none yet.
-static NO_TREE: LazyLock<Arc<Mounted<Entry>>> = LazyLock::new(Arc::default);
+/// Validation that is due, in little memory.
+pub(super) enum DueTask {
+    Whole(Box<Task>),
+    /// Of one file alone. There may be tens of thousands in a row, so all but the file is only in the `first` of them.
+    Alone {
+        entry: Entry,
+        /// Its path, unless that is the one of its key.
+        path: Option<Box<Path>>,
+        first: Arc<Task>,
+    },
+}
 
-impl Task {
-    /// Returns it with its tree.
-    pub(super) fn ready(mut self) -> Self {
-        if let (Some(entry), Main::Given(main)) = (self.alone.take(), &self.main) {
-            self.tree = program::tree_of(main, &entry);
-        }
-        self
-    }
-
+impl DueTask {
     /// Returns the entries that are its files.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.tree.files.values().chain(&self.alone)
+        let (files, alone) = match self {
+            Self::Whole(task) => (Some(task.tree.files.values()), None),
+            Self::Alone { entry, .. } => (None, Some(entry)),
+        };
+        files.into_iter().flatten().chain(alone)
     }
+
+    /// Returns the whole task.
+    pub(super) fn task(&self, store: &Store<'_>) -> Cow<'_, Task> {
+        match self {
+            Self::Whole(task) => Cow::Borrowed(task),
+            Self::Alone { entry, path, first } => {
+                let path = path.as_ref().map(|path| path.to_path_buf());
+                let main = path.or_else(|| path_of_key(entry, store)).unwrap_or_default();
+                let (subject, tree) = (store.subject(entry), program::tree_of(&main, entry));
+                Cow::Owned(Task { subject, main: Main::Given(main), tree, ..Task::clone(first) })
+            }
+        }
+    }
+
+    /// Returns the whole task when its turn comes.
+    pub(super) fn into_task(self, store: &Store<'_>) -> Task {
+        match self {
+            Self::Whole(task) => *task,
+            Self::Alone { .. } => self.task(store).into_owned(),
+        }
+    }
+}
+
+/// Returns the path of a key of an object in a directory of its own.
+fn path_of_key(entry: &Entry, store: &Store<'_>) -> Option<PathBuf> {
+    store.key(entry).map(|key| Path::new(ANYWHERE).join(&**key))
 }
 
 /// All validations that are due.
 #[derive(Default)]
 pub(super) struct Assigned {
-    pub(super) tasks: Vec<Task>,
+    pub(super) tasks: Vec<DueTask>,
     /// Errors in the settings and annotations that choose validators.
     pub(super) errors: Vec<(CheckSubject, Finding)>,
     /// Entries that should be validated.
@@ -113,7 +145,7 @@ pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignme
         checkers.give(&tree, &assignment, &reason, &tree.wanted, by);
         checkers.assigned.open.extend(tree.wanted);
     }
-    for (tree, own) in trees.trees.iter().zip(&own) {
+    for (tree, own) in trees.trees.into_iter().zip(&own) {
         checkers.use_assignments(own.as_ref().unwrap_or(assignments));
         checkers.tree(tree);
     }
@@ -176,7 +208,8 @@ impl<'a> Checkers<'a> {
 }
 
 impl Checkers<'_> {
-    fn tree(&mut self, tree: &FileTree) {
+    fn tree(&mut self, mut whole: FileTree) {
+        let tree = &whole;
         if self.lacks_main(tree) {
             return;
         }
@@ -196,7 +229,8 @@ impl Checkers<'_> {
             self.by_name(tree, &mut open);
             self.by_content(tree, &mut open);
         }
-        self.assigned.open.extend(tree.wanted.difference(&self.released).cloned());
+        whole.wanted.retain(|entry| !self.released.contains(entry));
+        self.assigned.open.append(&mut whole.wanted);
     }
 
     /// Reports that the main file which an object names is none of its keys. Returns false if there is one, or none is named.
@@ -252,15 +286,28 @@ impl Checkers<'_> {
         let beginnings = beginnings((tree, entries), assignment, self.store, by);
         self.assigned.tasks.reserve(beginnings.size_hint().1.unwrap_or_default());
         let reason = Arc::from(reason);
+        let mut first = None;
         for beginning in beginnings {
             taken.extend(beginning.takes().cloned());
-            self.add(tree, assignment, &reason, beginning, by);
+            self.add_to((tree, beginning), assignment, &reason, by, &mut first);
         }
         taken
     }
 
     /// Adds one validation.
     fn add(&mut self, tree: &FileTree, assignment: &Arc<Assignment>, reason: &Arc<str>, beginning: Beginning, by: By) {
+        self.add_to((tree, beginning), assignment, reason, by, &mut None);
+    }
+
+    /// Adds one of several validations. `first` is the first of those before it that are of one file alone.
+    fn add_to(
+        &mut self,
+        (tree, beginning): (&FileTree, Beginning),
+        assignment: &Arc<Assignment>,
+        reason: &Arc<str>,
+        by: By,
+        first: &mut Option<Arc<Task>>,
+    ) {
         if let Some(preset) = assignment.preset.as_ref().filter(|_| is_program(assignment) && !self.allow_commands)
             && matches!(by, By::Name | By::Annotation | By::Object)
         {
@@ -270,16 +317,23 @@ impl Checkers<'_> {
             self.assigned.skipped.extend(takes.map(|entry| (entry, (why.clone(), help.clone()))));
             return;
         }
-        let Beginning { main, subject, tree: mounted, around, operands, reason: found, .. } = beginning;
+        let is_alone = beginning.tree.is_none();
+        let path = beginning.main.as_ref().filter(|_| is_alone);
+        let path = path.filter(|path| path_of_key(&beginning.subject, self.store).as_ref() != Some(path));
+        let path: Option<Box<Path>> = path.map(|path| path.as_path().into());
+        if let (true, Some(first)) = (is_alone, &*first) {
+            let (entry, first) = (beginning.subject, first.clone());
+            return self.assigned.tasks.push(DueTask::Alone { entry, path, first });
+        }
+        let Beginning { main, subject: entry, tree: mounted, around, operands, reason: found, .. } = beginning;
         let (is_optional, is_of_controller) = (by == By::Content, by == By::Snippet);
         let is_of_inputs = by == By::Sidecar && self.runs_inputs(assignment);
         let must_not_run = is_of_inputs && !self.allow_commands;
         let program = self.program_of(assignment).or_else(|| is_optional.then_some("prometheus"));
         let main = main.map_or_else(|| assignment.plan.main.clone(), Main::Given);
         let (assignment, container) = (assignment.clone(), tree.container.clone());
-        let alone = mounted.is_none().then(|| subject.clone());
-        let mounted = mounted.unwrap_or_else(|| NO_TREE.clone());
-        let subject = self.store.subject(&subject);
+        let mounted = mounted.unwrap_or_default();
+        let subject = self.store.subject(&entry);
         let reason = found.filter(|_| by == By::Name).map_or_else(|| reason.clone(), Into::into);
         let task = Task {
             subject,
@@ -287,7 +341,6 @@ impl Checkers<'_> {
             main,
             reason,
             tree: mounted,
-            alone,
             around,
             container,
             operands,
@@ -298,7 +351,10 @@ impl Checkers<'_> {
             is_of_controller,
             program,
         };
-        self.assigned.tasks.push(task);
+        self.assigned.tasks.push(match is_alone {
+            true => DueTask::Alone { entry, path, first: first.insert(Arc::new(task)).clone() },
+            false => DueTask::Whole(Box::new(task)),
+        });
     }
 
     /// Returns the preset whose program an assignment runs.

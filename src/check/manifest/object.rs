@@ -108,8 +108,8 @@ impl VerbatimValue {
     pub fn of(written: &WrittenValue<'_>, text: &str) -> Option<Self> {
         let Yaml::Scalar(scalar) = &written.node.value else { return None };
         let quotes = usize::from(matches!(scalar.style, Style::SingleQuoted | Style::DoubleQuoted));
-        let start = written.node.span.start + quotes;
-        let is_same = text.get(start..)?.starts_with(&scalar.text);
+        let start = written.node.span.start() + quotes;
+        let is_same = text.get(start..)?.starts_with(&*scalar.text);
         let (start, length) = (u32::try_from(start).ok()?, u32::try_from(scalar.text.len()).ok()?);
         is_same.then_some(Self { start, length, encoded: written.encoded })
     }
@@ -299,16 +299,16 @@ pub fn objects(root: Node) -> Vec<Node> {
 fn kind_of_items(kind: Node) -> Option<(Node, Node)> {
     let (key, mut value) = (kind.clone(), kind);
     let Yaml::Scalar(scalar) = &mut value.value else { return None };
-    scalar.text.truncate(scalar.text.len() - "List".len());
+    scalar.text = scalar.text.strip_suffix("List").unwrap_or_default().into();
     let is_one = !scalar.text.is_empty();
-    let name = Yaml::Scalar(Scalar { text: "kind".to_owned(), style: Style::Plain });
+    let name = Yaml::Scalar(Scalar { text: "kind".into(), style: Style::Plain });
     is_one.then_some((Node { value: name, ..key }, value))
 }
 
 fn with_kind(mut item: Node, kind: Option<&(Node, Node)>) -> Node {
     let lacks = item.get("kind").is_none();
     if let (Yaml::Map(entries), Some(kind), true) = (&mut item.value, kind, lacks) {
-        entries.push(kind.clone());
+        *entries = std::mem::take(entries).into_iter().chain([kind.clone()]).collect();
     }
     item
 }
@@ -382,7 +382,7 @@ fn within(node: &Node, map: &str, name: &str) -> Option<Annotated> {
 }
 
 fn place(node: &Node) -> Place {
-    Place { line: Some(node.line), column: Some(node.column), span: Some(node.span), ..Place::file("") }
+    Place { line: Some(node.line), column: Some(node.column), span: Some(node.span.into()), ..Place::file("") }
 }
 
 fn content<'n>(value: &'n Node, key: &str, encoded: bool) -> Result<Cow<'n, [u8]>, Box<Finding>> {

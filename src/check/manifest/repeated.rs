@@ -71,9 +71,9 @@ pub fn repeated_keys<'n>(root: &'n Node, known: &'n [Node], text: &str) -> Vec<R
     let merges = known.iter().filter(|key| key.as_str() == Some("<<"));
     let mut found: Vec<_> = merges.map(|key| RepeatedKey { key, first: None, is_decisive: false }).collect();
     document(root, text, false, &mut found);
-    found.sort_by_key(|repeated| (!repeated.is_decisive, repeated.key.span.start));
+    found.sort_by_key(|repeated| (!repeated.is_decisive, repeated.key.span.start()));
     // A node of an alias has the place of its anchor.
-    found.dedup_by_key(|repeated| (repeated.is_decisive, repeated.key.span.start));
+    found.dedup_by_key(|repeated| (repeated.is_decisive, repeated.key.span.start()));
     found.truncate(MOST);
     found
 }

@@ -18,7 +18,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,7 +123,7 @@ pub struct Checked {
     /// Part of the inputs that it is about.
     pub subject: CheckSubject,
     /// Validator, such as `nginx -t` or `builtin nginx`.
-    pub validator: String,
+    pub validator: Arc<str>,
     /// Reason for this validator, such as ``named `nginx.conf` `` or `the sidecar's settings`.
     pub reason: Arc<str>,
     /// Findings, in the order of the inputs.
@@ -136,17 +136,32 @@ pub struct Checked {
     pub duration: Duration,
 }
 
-/// Part of the inputs.
+/// Part of the inputs: an object of a manifest or a whole input, whose fields it has by dereferencing, or a key of that object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CheckSubject {
+    /// What it is, or is a key of. The tens of thousands of keys that an object may have share it.
+    pub whole: Arc<SubjectWhole>,
+    /// Key of the object, such as `nginx.conf`.
+    pub key: Option<Arc<str>>,
+}
+
+/// Object of a manifest, or whole input.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SubjectWhole {
     /// Path as it was given; `-` is standard input.
     pub input: Arc<str>,
     /// Object of a manifest, such as `ConfigMap web/nginx`.
-    pub object: Option<Arc<str>>,
-    /// Key of that object, such as `nginx.conf`.
-    pub key: Option<Arc<str>>,
+    pub object: Option<Box<str>>,
     /// Line of the input at which it begins, counted from 1.
     pub line: Option<u32>,
+}
+
+impl Deref for CheckSubject {
+    type Target = SubjectWhole;
+
+    fn deref(&self) -> &SubjectWhole {
+        &self.whole
+    }
 }
 
 /// Finding with a place in the *input*, whatever the validator was given.
@@ -218,7 +233,7 @@ impl Checked {
     #[must_use]
     pub fn new(
         subject: CheckSubject,
-        validator: impl Into<String>,
+        validator: impl Into<Arc<str>>,
         reason: impl Into<Arc<str>>,
         findings: Vec<Located>,
     ) -> Self {
@@ -237,12 +252,36 @@ impl CheckSubject {
     /// Returns all of an input.
     #[must_use]
     pub fn input(name: &str) -> Self {
-        Self { input: name.into(), object: None, key: None, line: None }
+        Self::at_line(name, None)
+    }
+
+    /// Returns all of an input, which begins at that line.
+    #[must_use]
+    pub fn at_line(name: &str, line: Option<u32>) -> Self {
+        SubjectWhole { input: name.into(), object: None, line }.into()
+    }
+
+    /// Returns an object that begins at that line of an input.
+    #[must_use]
+    pub fn object(input: &str, object: &str, line: u32) -> Self {
+        SubjectWhole { input: input.into(), object: Some(object.into()), line: Some(line) }.into()
+    }
+
+    /// Returns a key of the same object.
+    #[must_use]
+    pub fn with_key(self, key: Arc<str>) -> Self {
+        Self { key: Some(key), ..self }
     }
 
     /// Returns its name without the path: the object and the key of a manifest.
     fn part(&self) -> Option<String> {
         part((self.object.as_deref(), self.key.as_deref()))
+    }
+}
+
+impl From<SubjectWhole> for CheckSubject {
+    fn from(whole: SubjectWhole) -> Self {
+        Self { whole: Arc::new(whole), key: None }
     }
 }
 

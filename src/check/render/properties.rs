@@ -57,11 +57,9 @@ fn maybe<T: fmt::Debug>(strategy: impl Strategy<Value = T>) -> impl Strategy<Val
 }
 
 fn subject() -> impl Strategy<Value = CheckSubject> {
-    (text(), maybe(text()), maybe(text()), maybe(any::<u32>())).prop_map(|(input, object, key, line)| CheckSubject {
-        input: input.into(),
-        object: object.map(Into::into),
-        key: key.map(Into::into),
-        line,
+    (text(), maybe(text()), maybe(text()), maybe(any::<u32>())).prop_map(|(input, object, key, line)| {
+        let whole = SubjectWhole { input: input.into(), object: object.map(Into::into), line };
+        CheckSubject { key: key.map(Into::into), ..whole.into() }
     })
 }
 

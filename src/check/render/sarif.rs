@@ -118,7 +118,7 @@ fn result(checked: &Checked, located: &Located, rule: usize, fingerprint: &str) 
         "message": { "text": message(located) },
         "locations": [location(checked, located)],
         "partialFingerprints": { "reloadGate/v1": fingerprint },
-        "properties": { "validator": checked.validator },
+        "properties": { "validator": &*checked.validator },
     });
     if let Some(fix) = located.fix() {
         result["fixes"] = json!([proposal(&located.place(&checked.subject).file, fix)]);

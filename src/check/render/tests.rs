@@ -45,7 +45,8 @@ fn located(finding: Finding, (place, excerpt): (Place, InputExcerpt)) -> Located
 }
 
 fn subject(input: &str, object: Option<&str>, key: Option<&str>, line: u32) -> CheckSubject {
-    CheckSubject { input: input.into(), object: object.map(Into::into), key: key.map(Into::into), line: Some(line) }
+    let whole = SubjectWhole { input: input.into(), object: object.map(Into::into), line: Some(line) };
+    CheckSubject { key: key.map(Into::into), ..whole.into() }
 }
 
 fn checked(subject: CheckSubject, validator: &str, reason: &str, findings: Vec<Located>) -> Checked {

@@ -25,6 +25,11 @@ pub(super) enum EntryKind {
     Socket,
 }
 
+/// Returns true if one of the sorted entries has this name.
+pub(super) fn has_name(entries: &[Entry], name: &str) -> bool {
+    entries.binary_search_by(|entry| entry.name.as_os_str().cmp(OsStr::new(name))).is_ok()
+}
+
 /// Returns the entries of a directory from the position of its handle on, sorted by the bytes of their names.
 ///
 /// # Errors
@@ -48,5 +53,6 @@ pub(super) fn entries(directory: impl AsFd) -> Result<Vec<Entry>, Errno> {
         entries.push(Entry { name: OsStr::from_bytes(name).to_owned(), kind });
     }
     entries.sort_unstable();
+    entries.shrink_to_fit();
     Ok(entries)
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use reload_gate_contract::{Code, Finding, Place};
 use reload_gate_tls as tls;
@@ -31,6 +31,8 @@ const PAIR: Duration = Duration::from_secs(10);
 pub(super) struct PlainFile {
     pub(super) inode: Inode,
     pub(super) length: u64,
+    /// Time at which it was put in place, if its directory is watched.
+    pub(super) placed: Option<SystemTime>,
 }
 
 /// Files in directories without a commit point, by their names in the tree.
@@ -40,7 +42,6 @@ pub(super) type PlainFiles = BTreeMap<PathBuf, PlainFile>;
 #[derive(Debug, Default)]
 pub(super) struct LastWhole {
     revision: Option<Arc<Revision>>,
-    lengths: BTreeMap<PathBuf, u64>,
     /// Files that are waited for, and since when.
     waiting: BTreeMap<PathBuf, Instant>,
     /// Files that were taken although a program had them open: it may keep them open.
@@ -95,7 +96,6 @@ impl LastWhole {
             incomplete.held = self.logs.union(&self.kept_open).cloned().collect();
             self.waiting.clear();
             self.revision = Some(revision.clone());
-            self.lengths = plain.iter().map(|(name, file)| (name.clone(), file.length)).collect();
         }
         incomplete
     }
@@ -107,20 +107,19 @@ impl LastWhole {
         short: Duration,
         writers: impl FnOnce(&BTreeSet<Inode>) -> OpenFiles,
     ) -> BTreeMap<PathBuf, Doubt> {
-        let changed: BTreeMap<&PathBuf, &PlainFile> =
-            plain.iter().filter(|(name, _)| self.differs(name, revision)).collect();
-        let inodes: BTreeSet<Inode> = changed.values().map(|file| file.inode).collect();
+        let is_changed = |(name, _): &(&PathBuf, &PlainFile)| self.differs(name, revision);
+        let inodes = plain.iter().filter(is_changed).map(|(_, file)| file.inode);
         let known = self.logs.iter().chain(&self.kept_open).filter_map(|name| Some(plain.get(name)?.inode));
-        let asked: BTreeSet<Inode> = inodes.iter().copied().chain(known).collect();
+        let asked: BTreeSet<Inode> = inodes.chain(known).collect();
         let OpenFiles { written: open, appended } =
             if asked.is_empty() { OpenFiles::default() } else { writers(&asked) };
         let logs = plain.iter().filter(|(_, file)| appended.contains(&file.inode) && !open.contains(&file.inode));
         self.logs = logs.map(|(name, _)| name.clone()).collect();
         self.kept_open.retain(|name| plain.get(name).is_some_and(|file| open.contains(&file.inode)));
         let doubt = |(name, file): (&PathBuf, &PlainFile)| {
-            let before = self.lengths.get(name).copied().unwrap_or(0);
+            let before = self.revision.as_ref().and_then(|before| before.length(name)).unwrap_or(0);
             let is_open = open.contains(&file.inode) && !self.kept_open.contains(name);
-            let (bound, what) = match (file.length < before, is_open) {
+            let (bound, what) = match (file.length < before as u64, is_open) {
                 (true, true) => (LONG, "has shrunk, and a program is writing it"),
                 (false, true) => (short, "is being written by a program"),
                 (true, false) if file.length == 0 => (short, "is empty, and was not before"),
@@ -131,7 +130,8 @@ impl LastWhole {
             let note = note.at(Place::file(name.display().to_string())).help(help);
             Some((name.clone(), Doubt { bound, note, is_open }))
         };
-        changed.into_iter().filter_map(doubt).collect()
+        let is_changed = |(name, _): &(&PathBuf, &PlainFile)| self.differs(name, revision);
+        plain.iter().filter(is_changed).filter_map(doubt).collect()
     }
 
     /// Returns the pairs of which one half is new, and does not fit the other, which is old. The halves of one volume change
@@ -203,7 +203,7 @@ mod tests {
             let tree: Tree = files.iter().map(|(name, text)| (name.into(), text.as_bytes().to_vec())).collect();
             let inode = |name: &str| (1, u64::from(name.as_bytes()[0]));
             let plain = |(name, text): &(&str, &str)| {
-                (PathBuf::from(name), PlainFile { inode: inode(name), length: text.len() as u64 })
+                (PathBuf::from(name), PlainFile { inode: inode(name), length: text.len() as u64, placed: None })
             };
             let plain: PlainFiles = files.iter().map(plain).collect();
             let revision = Arc::new(Revision::of(&tree));

@@ -61,7 +61,7 @@ impl ProgramSchema {
                     }
                 }
             }
-            Err(_) => report.add(json_schema::too_many_steps(), root.span),
+            Err(_) => report.add(json_schema::too_many_steps(), root.span.into()),
         }
         report.finish()
     }
@@ -83,19 +83,19 @@ impl ProgramSchema {
             ValidationErrorKind::Required { property } => {
                 let key = property.as_str().unwrap_or_default();
                 let finding = Finding::error(codes::SCHEMA_MISSING, format!("{location} lacks the key `{key}`"));
-                report.add(finding.help(format!("add it: {} needs it", self.title)), node.span);
+                report.add(finding.help(format!("add it: {} needs it", self.title)), node.span.into());
             }
             ValidationErrorKind::Enum { options } => {
                 let message = format!("{location}: {}", words(error));
                 let known: Vec<&str> = options.as_array().into_iter().flatten().filter_map(Json::as_str).collect();
                 let meant = node.as_str().and_then(|given| suggest(given, &known));
                 let finding = Finding::warning(codes::SCHEMA_VALUE, message);
-                report.add(finding.help(self.help(meant)), node.span);
+                report.add(finding.help(self.help(meant)), node.span.into());
             }
             kind => {
                 let expected = self.expected(error).map(|expected| format!("expected {expected}"));
                 let message = format!("{location}: {}", expected.unwrap_or_else(|| words(error)));
-                report.add(Finding::error(json_schema::code(kind), message), node.span);
+                report.add(Finding::error(json_schema::code(kind), message), node.span.into());
             }
         }
     }
@@ -106,7 +106,7 @@ impl ProgramSchema {
             "the whole" => format!("unknown key `{text}`"),
             location => format!("{location} has the unknown key `{text}`"),
         };
-        report.add(Finding::warning(codes::SCHEMA_UNKNOWN, message).help(self.help(meant)), key.span);
+        report.add(Finding::warning(codes::SCHEMA_UNKNOWN, message).help(self.help(meant)), key.span.into());
     }
 
     /// Returns the remedy for a name that the schema does not have.

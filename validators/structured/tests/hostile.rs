@@ -92,7 +92,7 @@ fn a_scalar_may_be_huge() {
         let node = root.get("a").expect("it is there");
         let middle = node.as_str().expect("a scalar").len() / 2;
         let at = node.locate(&text, middle).expect("it is somewhere");
-        assert!(node.span.start <= at && at <= node.span.end);
+        assert!(node.span.start() <= at && at <= node.span.end());
     }
     assert!(peak() < 1_024 * MIB, "{} MiB", peak() / MIB);
 }
@@ -188,7 +188,7 @@ proptest! {
                 for offset in 0..=value.len() + 1 {
                     let at = node.locate(&text, offset);
                     let of_base64 = node.locate_base64(&text, offset);
-                    let inside = |at| node.span.start <= at && at <= node.span.end;
+                    let inside = |at| node.span.start() <= at && at <= node.span.end();
                     prop_assert!(at.is_none_or(inside) && of_base64.is_none_or(inside), "{node:?}");
                 }
             }

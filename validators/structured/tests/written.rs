@@ -148,7 +148,7 @@ fn each_character_is_located_where_it_was_written() {
         }
         let end = node.locate(&document.text, text.len()).expect("the end is somewhere");
         prop_assert!(document.marks.last().is_none_or(|last| *last < end) && end <= document.text.len());
-        let place = Place::span("", document.text.as_bytes(), node.span);
+        let place = Place::span("", document.text.as_bytes(), node.span.into());
         prop_assert_eq!((Some(node.line), Some(node.column)), (place.line, place.column), "{:#?}", document);
         scalars[index].set(scalars[index].get() + 1);
         characters.set(characters.get() + text.chars().count());

@@ -97,7 +97,7 @@ impl SourceReader<'_> {
             Ok(LinkTarget::File(file, stat)) if stat.st_size.cast_unsigned() <= self.options.limits.bytes => {
                 self.watch_target(path, real, from);
                 self.delivered_at(&Ok(stat));
-                self.content(&file, &stat, path, name, false)?;
+                self.content(&file, &stat, (path, name), false, None)?;
             }
             Ok(LinkTarget::Empty) => {
                 self.tree.insert(name.into(), Vec::new());

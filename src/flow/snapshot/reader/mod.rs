@@ -104,7 +104,7 @@ pub(super) struct SourceReader<'a> {
     bytes: u64,
     findings: Vec<Finding>,
     watch_points: WatchPoints,
-    /// The newest time of what only a kubelet or a link puts in place, and those of files and directories without a commit point.
+    /// The newest time of what only a kubelet or a link puts in place, and those of directories without a commit point.
     delivered: SystemTime,
     times: BTreeMap<PathBuf, SystemTime>,
     settled: bool,
@@ -201,6 +201,7 @@ impl<'a> SourceReader<'a> {
         let volumes = std::mem::take(&mut self.volumes);
         let (settled, patience, delivered) = (self.settled, AGREEMENT, self.newest_time());
         let result = if self.findings.is_empty() {
+            self.tree.shrink_to_fit();
             let (revision, in_memory) = (Arc::new(Revision::of(&self.tree)), Arc::new(self.in_memory));
             let (tree, notes) = (Arc::new(self.tree), Vec::new());
             // Only a kubelet writes a volume with a commit point.
@@ -289,12 +290,11 @@ impl<'a> SourceReader<'a> {
         }
         if dir.watched {
             self.watch_points.plain(&dir.path);
-            self.put_in_place(&dir.name, &Ok(stat));
+            self.times.insert(dir.name.clone(), changed_at(&stat));
         }
-        let names: BTreeSet<&OsStr> = entries.iter().map(|entry| entry.name.as_os_str()).collect();
         for Entry { name: entry, kind } in in_order(&entries) {
             let class = entry.to_str().map_or(litter::Class::Content, |name| {
-                litter::classify(name, |sibling| names.contains(OsStr::new(sibling)))
+                litter::classify(name, |sibling| entries::has_name(&entries, sibling))
             });
             match class {
                 litter::Class::Content => self.entry(dir, entry, *kind)?,
@@ -402,14 +402,22 @@ impl<'a> SourceReader<'a> {
         if !self.permits(&dir.owners, path, &stat) {
             return Ok(());
         }
-        if dir.watched {
-            self.put_in_place(name, &Ok(stat));
+        if dir.watched && dir.strict {
+            self.delivered_at(&Ok(stat));
         }
-        self.content(&file, &stat, path, name, dir.strict)
+        let placed = dir.watched.then(|| changed_at(&stat));
+        self.content(&file, &stat, (path, name), dir.strict, placed)
     }
 
-    /// Reads an open file.
-    fn content(&mut self, file: &File, stat: &Stat, path: &Path, name: &Path, strict: bool) -> ReadResult {
+    /// Reads an open file, which was put in place at that time.
+    fn content(
+        &mut self,
+        file: &File,
+        stat: &Stat,
+        (path, name): (&Path, &Path),
+        strict: bool,
+        placed: Option<SystemTime>,
+    ) -> ReadResult {
         if *self.devices.entry(stat.st_dev).or_insert_with(|| is_in_memory(file)) {
             self.in_memory.insert(name.into());
         }
@@ -434,8 +442,9 @@ impl<'a> SourceReader<'a> {
         }
         self.bytes += content.len() as u64;
         if !strict {
-            let length = content.len() as u64;
-            self.plain.insert(name.into(), PlainFile { inode: (stat.st_dev, stat.st_ino), length });
+            let (inode, length) = ((stat.st_dev, stat.st_ino), content.len() as u64);
+            // It may turn out to be output.
+            self.plain.insert(name.into(), PlainFile { inode, length, placed });
         }
         self.outputs.take_in(name, &content);
         self.tree.insert(name.into(), content);
@@ -486,11 +495,6 @@ impl<'a> SourceReader<'a> {
         if let Ok(stat) = stat {
             self.delivered = self.delivered.max(changed_at(stat));
         }
-    }
-
-    /// Notes the same of a file or directory that may turn out to be output.
-    fn put_in_place(&mut self, name: &Path, stat: &rustix::io::Result<Stat>) {
-        self.times.extend(stat.as_ref().ok().map(|stat| (name.to_path_buf(), changed_at(stat))));
     }
 
     /// Reports a file or directory that cannot be read. A kubelet with `fsGroup` may set owners and modes after the swap, so in a volume

@@ -46,7 +46,6 @@ impl SourceReader<'_> {
             self.tree.remove(&name);
             self.plain.remove(&name);
             self.in_memory.remove(&name);
-            self.times.remove(&name);
             let Some(directory) = name.parent() else { continue };
             // Its time is that of a name that came or went.
             self.times.remove(directory);
@@ -58,6 +57,7 @@ impl SourceReader<'_> {
 
     /// Returns the time at which the newest part of the configuration was put in place.
     pub(super) fn newest_time(&self) -> SystemTime {
-        self.times.values().copied().max().unwrap_or(SystemTime::UNIX_EPOCH).max(self.delivered)
+        let files = self.plain.values().filter_map(|file| file.placed);
+        files.chain(self.times.values().copied()).fold(self.delivered, SystemTime::max)
     }
 }

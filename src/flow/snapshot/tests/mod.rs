@@ -11,6 +11,7 @@ use super::*;
 use crate::flow::tree::{Digest, EntryWithoutContent, Limits};
 use crate::sys::skipped::skip;
 
+mod growth;
 mod special;
 mod volume;
 

@@ -61,8 +61,8 @@ pub(crate) fn faults(text: &str, found: &mut dyn FnMut(Broken)) -> bool {
     for start in repeated {
         let Ok((name, end)) = string::read(text, start, &mut Vec::new()) else { continue };
         let ((line, column), value) =
-            (places.place(start), Value::Scalar(Scalar { text: name, style: Style::DoubleQuoted }));
-        found(twice(&Node { span: Span { start, end }, line, column, value }));
+            (places.place(start), Value::Scalar(Scalar { text: name.into(), style: Style::DoubleQuoted }));
+        found(twice(&Node { span: Span { start, end }.into(), line, column, value }));
     }
     broken.into_iter().for_each(found);
     true

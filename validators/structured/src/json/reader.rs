@@ -8,7 +8,7 @@ use reload_gate_contract::{Cause, Code, Span};
 use super::string;
 use crate::codes;
 use crate::text::excerpt;
-use crate::yaml::{MAX_DEPTH, MAX_NODES, Node, Scalar, Style, Value, repeated};
+use crate::yaml::{MAX_DEPTH, MAX_NODES, Node, Scalar, Style, Value, grow, repeated};
 
 /// A fault that keeps a text from being JSON.
 #[derive(Debug)]
@@ -149,7 +149,7 @@ impl<'t> JsonReader<'t> {
                 ));
             }
         };
-        Ok(Node { span: Span { start, end: self.at }, line, column, value })
+        Ok(Node { span: Span { start, end: self.at }.into(), line, column, value })
     }
 
     fn array(&mut self, depth: usize) -> Result<Value, JsonFault> {
@@ -161,10 +161,11 @@ impl<'t> JsonReader<'t> {
             first = false;
             let item = self.nested(depth + 1)?;
             if self.keeps {
+                grow(&mut items);
                 items.push(item);
             }
         }
-        Ok(Value::List(items))
+        Ok(Value::List(items.into()))
     }
 
     fn object(&mut self, depth: usize) -> Result<Value, JsonFault> {
@@ -184,13 +185,14 @@ impl<'t> JsonReader<'t> {
             self.at += 1;
             let value = self.nested(depth + 1)?;
             if self.keeps {
+                grow(&mut entries);
                 entries.push((key, value));
             } else if !names.insert(self.hasher.hash_one(key.as_str())) {
-                self.repeated_at.push(key.span.start);
+                self.repeated_at.push(key.span.start());
             }
         }
         self.repeated.extend(repeated(&entries).map(|(_, (key, _))| key.clone()));
-        Ok(Value::Map(entries))
+        Ok(Value::Map(entries.into()))
     }
 
     /// Goes on to the next entry of what opened at `open`, or past its end; says whether it was the end.
@@ -225,7 +227,7 @@ impl<'t> JsonReader<'t> {
     fn string(&mut self) -> Result<Scalar, JsonFault> {
         let (text, end) = string::read(self.text, self.at, &mut self.halves)?;
         self.at = end;
-        Ok(Scalar { text, style: Style::DoubleQuoted })
+        Ok(Scalar { text: text.into(), style: Style::DoubleQuoted })
     }
 
     /// RFC 8259, section 6.

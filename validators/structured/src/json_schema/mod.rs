@@ -94,10 +94,10 @@ impl Schema {
                 Ok(errors) => errors.iter().for_each(|error| found(&mut report, root, error)),
                 Err(TooManySteps) => {
                     let message = "it does not fit the schema; which part is unknown, since the alternatives of the schema overlap";
-                    report.add(Finding::error(codes::SCHEMA_VALUE, message).help(OVERLAP), root.span);
+                    report.add(Finding::error(codes::SCHEMA_VALUE, message).help(OVERLAP), root.span.into());
                 }
             },
-            Err(TooManySteps) => report.add(too_many_steps(), root.span),
+            Err(TooManySteps) => report.add(too_many_steps(), root.span.into()),
         }
         report.finish()
     }
@@ -178,7 +178,7 @@ pub(crate) fn meaning(node: &Node) -> Json {
     match &node.value {
         Value::Null => Json::Null,
         Value::Scalar(scalar) if scalar.style == Style::Plain => plain(&scalar.text),
-        Value::Scalar(scalar) => Json::String(scalar.text.clone()),
+        Value::Scalar(scalar) => Json::String(scalar.text.to_string()),
         Value::List(items) => Json::Array(items.iter().map(meaning).collect()),
         Value::Map(entries) => {
             Json::Object(entries.iter().map(|(key, value)| (name(key), meaning(value))).collect::<Map<_, _>>())
@@ -230,18 +230,21 @@ fn found(report: &mut Report<'_>, root: &Node, error: &ValidationError<'_>) {
             // Of equal keys the last one counts.
             let keys: HashMap<_, _> = value.entries().iter().map(|(key, _)| (name(key), key)).collect();
             for key in unexpected {
-                let span = keys.get(key).map_or(value.span, |key| key.span);
+                let span = keys.get(key).map_or(value.span, |key| key.span).into();
                 let message = format!("{location} may not have the key `{}`", excerpt(key, LONGEST_KEY));
                 report.add(Finding::error(codes::SCHEMA_UNKNOWN, message), span);
             }
         }
         ValidationErrorKind::Required { property } => {
             let key = property.as_str().unwrap_or_default();
-            report.add(Finding::error(codes::SCHEMA_MISSING, format!("{location} lacks the key `{key}`")), value.span);
+            report.add(
+                Finding::error(codes::SCHEMA_MISSING, format!("{location} lacks the key `{key}`")),
+                value.span.into(),
+            );
         }
         kind => {
             let node = if matches!(kind, ValidationErrorKind::FalseSchema) { key.unwrap_or(value) } else { value };
-            report.add(Finding::error(code(kind), format!("{location}: {}", words(error))), node.span);
+            report.add(Finding::error(code(kind), format!("{location}: {}", words(error))), node.span.into());
         }
     }
 }

@@ -62,12 +62,12 @@ impl TomlTree<'_> {
     fn node<T>(&self, spanned: &Spanned<T>, value: Value) -> Node {
         let span = Span { start: spanned.span().start, end: spanned.span().end };
         let (line, column) = (self.lines.line(span.start), self.lines.column(self.text.as_bytes(), span.start));
-        Node { span, line, column, value }
+        Node { span: span.into(), line, column, value }
     }
 }
 
 fn scalar(text: &dyn std::fmt::Display, style: Style) -> Value {
-    Value::Scalar(Scalar { text: text.to_string(), style })
+    Value::Scalar(Scalar { text: text.to_string().into(), style })
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ impl<'t> Composer<'t> {
         let node = match event {
             Event::Scalar(text, style, _, tag) => {
                 let null = tag.is_none() && style == ScalarStyle::Plain && is_null(&text);
-                let scalar = || Scalar { text: text.into_owned(), style: style_of(style) };
+                let scalar = || Scalar { text: text.into(), style: style_of(style) };
                 Node { value: if null { Value::Null } else { Value::Scalar(scalar()) }, ..node }
             }
             Event::SequenceStart(..) => self.list(node, depth)?,
@@ -89,21 +89,20 @@ impl<'t> Composer<'t> {
         let mut items: Vec<Node> = Vec::new();
         while let Some((event, span)) = self.events.next()? {
             if matches!(event, Event::SequenceEnd) {
-                list.span.end = self.events.close(span, items.last().map(|last| last.span.end));
+                list.span = list.span.until(self.events.close(span, items.last().map(|last| last.span.end())));
                 break;
             }
             grow(&mut items);
             items.push(self.node(event, span, depth + 1)?);
         }
-        items.shrink_to_fit();
-        Ok(Node { value: Value::List(items), ..list })
+        Ok(Node { value: Value::List(items.into()), ..list })
     }
 
     fn map(&mut self, mut map: Node, depth: usize) -> Result<Node, Broken> {
         let mut entries: Vec<(Node, Node)> = Vec::new();
         while let Some((event, span)) = self.events.next()? {
             if matches!(event, Event::MappingEnd) {
-                map.span.end = self.events.close(span, entries.last().map(|(_, value)| value.span.end));
+                map.span = map.span.until(self.events.close(span, entries.last().map(|(_, value)| value.span.end())));
                 break;
             }
             let key = self.node(event, span, depth + 1)?;
@@ -111,13 +110,14 @@ impl<'t> Composer<'t> {
                 return Err(broken(&key, "the text ends in a mapping"));
             };
             let value = self.node(event, span, depth + 1)?;
+            if entries.len() == MANY {
+                entries.reserve_exact(self.events.lines_beside(&map, &key));
+            }
             grow(&mut entries);
             entries.push((key, value));
         }
         self.repeated.extend(repeated(&entries).map(|(_, (key, _))| key.clone()));
-        let mut entries = merge(entries)?;
-        entries.shrink_to_fit();
-        Ok(Node { value: Value::Map(entries), ..map })
+        Ok(Node { value: Value::Map(merge(entries)?.into()), ..map })
     }
 
     fn alias(&mut self, alias: &Node, id: usize, depth: usize) -> Result<Node, Broken> {
@@ -132,8 +132,12 @@ impl<'t> Composer<'t> {
     }
 }
 
+/// Number of entries of a mapping from which on the lines of its text are counted: room for all of them is made at once, since a list that
+/// grows is in memory twice.
+const MANY: usize = 64;
+
 /// Makes room for another node. A long list grows by an eighth: a node takes many times its text, and the usual growth would double that.
-fn grow<T>(list: &mut Vec<T>) {
+pub(crate) fn grow<T>(list: &mut Vec<T>) {
     if list.len() == list.capacity() {
         list.reserve_exact((list.len() / 8).max(4));
     }
@@ -142,7 +146,8 @@ fn grow<T>(list: &mut Vec<T>) {
 /// Puts the mappings of a merge key (`<<`, <https://yaml.org/type/merge.html>) in its place: what the mapping says
 /// itself goes before, and what is named first before what is named later.
 fn merge(entries: Vec<(Node, Node)>) -> Result<Vec<(Node, Node)>, Broken> {
-    let merges = |key: &Node| matches!(&key.value, Value::Scalar(Scalar { text, style: Style::Plain }) if text == "<<");
+    let merges =
+        |key: &Node| matches!(&key.value, Value::Scalar(Scalar { text, style: Style::Plain }) if &**text == "<<");
     if !entries.iter().any(|(key, _)| merges(key)) {
         return Ok(entries);
     }
@@ -150,7 +155,7 @@ fn merge(entries: Vec<(Node, Node)>) -> Result<Vec<(Node, Node)>, Broken> {
     let mut known: std::collections::HashSet<_> = own.iter().map(|(key, _)| key.as_str().map(str::to_owned)).collect();
     for (key, value) in merged {
         let sources = match value.value {
-            Value::List(items) => items,
+            Value::List(items) => items.into_vec(),
             _ => vec![value],
         };
         for source in sources {

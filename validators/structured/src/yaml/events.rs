@@ -143,7 +143,20 @@ impl<'t> ParserEvents<'t> {
             column = number(self.text[beginning..header].chars().count() + 1);
             start = header;
         }
-        Node { span: Span { start, end }, line, column, value: Value::Null }
+        Node { span: Span { start, end }.into(), line, column, value: Value::Null }
+    }
+
+    /// Number of the lines from that of a key on which have its indentation, up to the first with less: as many entries has the rest of its
+    /// block mapping, with comments at most. Zero in braces, where the lines may be those of many other mappings.
+    pub(super) fn lines_beside(&self, map: &Node, key: &Node) -> usize {
+        if self.text.as_bytes().get(map.span.start()) == Some(&b'{') {
+            return 0;
+        }
+        let start = self.text[..key.span.start()].rfind('\n').map_or(0, |at| at + 1);
+        let indent = key.span.start() - start;
+        let blanks = |line: &str| line.len() - line.trim_start_matches(' ').len();
+        let lines = self.text[start..].lines().filter(|line| !line.trim().is_empty()).map(blanks);
+        lines.take_while(|found| *found >= indent).filter(|found| *found == indent).take(MAX_NODES).count()
     }
 
     /// The `|` or `>` of a block scalar whose content begins at `content`: the parser names the content alone.
@@ -207,7 +220,7 @@ pub(super) fn broken(node: &Node, message: &str) -> Broken {
     Broken {
         line: node.line,
         column: node.column,
-        span: node.span,
+        span: node.span.into(),
         message: message.into(),
         code: codes::YAML_SYNTAX,
         cause: Cause::Config,

@@ -14,7 +14,7 @@ impl Node {
     #[must_use]
     pub fn locate(&self, text: &str, offset: usize) -> Option<usize> {
         let Value::Scalar(scalar) = &self.value else { return None };
-        let source = text.get(self.span.start..self.span.end)?;
+        let source = text.get(self.span.start()..self.span.end())?;
         let mut trace = Trace::new(scalar, offset);
         match scalar.style {
             Style::Plain => flow(source, None, &mut trace),
@@ -23,7 +23,7 @@ impl Node {
             Style::Literal | Style::Folded => block(source, scalar, &mut trace),
         }
         let opening = usize::from(matches!(scalar.style, Style::SingleQuoted | Style::DoubleQuoted));
-        trace.found().map(|at| self.span.start + opening + at)
+        trace.found().map(|at| self.span.start() + opening + at)
     }
 
     /// The same for a scalar that is base64 (RFC 4648, section 4, with white space anywhere): `offset` counts in what it

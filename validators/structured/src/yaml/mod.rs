@@ -18,6 +18,7 @@ use crate::text::excerpt;
 use crate::{codes, json};
 pub use check::check;
 use compose::Composer;
+pub(crate) use compose::grow;
 
 /// Limit of nested lists and mappings, the same as in most JSON parsers.
 pub const MAX_DEPTH: usize = 128;
@@ -35,13 +36,54 @@ pub(crate) const LONGEST_KEY: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// Its bytes in the text, quotes and the header of a block scalar included; anchors and tags are not.
-    pub span: Span,
+    pub span: NodeSpan,
     /// The line of its first byte, from 1.
     pub line: u32,
     /// The column of its first byte in characters, from 1.
     pub column: u32,
     /// Its value.
     pub value: Value,
+}
+
+/// The bytes of a node in half the memory of a [`Span`], since a document has many nodes. What lies behind the first 4 GiB of a text, which
+/// is far more than is read anywhere, counts as their end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeSpan {
+    start: u32,
+    end: u32,
+}
+
+impl NodeSpan {
+    /// The offset of its first byte.
+    #[must_use]
+    pub fn start(self) -> usize {
+        Span::from(self).start
+    }
+
+    /// The offset behind its last byte.
+    #[must_use]
+    pub fn end(self) -> usize {
+        Span::from(self).end
+    }
+
+    /// The same up to another end.
+    pub(crate) fn until(self, end: usize) -> Self {
+        Span { start: self.start(), end }.into()
+    }
+}
+
+impl From<Span> for NodeSpan {
+    fn from(Span { start, end }: Span) -> Self {
+        let small = |offset| u32::try_from(offset).unwrap_or(u32::MAX);
+        Self { start: small(start), end: small(end) }
+    }
+}
+
+impl From<NodeSpan> for Span {
+    fn from(NodeSpan { start, end }: NodeSpan) -> Self {
+        let offset = |small| usize::try_from(small).unwrap_or(usize::MAX);
+        Self { start: offset(start), end: offset(end) }
+    }
 }
 
 /// Value of a piece of YAML.
@@ -52,16 +94,16 @@ pub enum Value {
     /// Any other scalar; what it means is for the reader to say.
     Scalar(Scalar),
     /// The items of a sequence.
-    List(Vec<Node>),
+    List(Box<[Node]>),
     /// The keys and values of a mapping, merge keys (`<<`) resolved; those that were merged come last.
-    Map(Vec<(Node, Node)>),
+    Map(Box<[(Node, Node)]>),
 }
 
 /// A scalar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scalar {
     /// Its value, without quotes, escapes, folds and indentation.
-    pub text: String,
+    pub text: Box<str>,
     /// Its style.
     pub style: Style,
 }
@@ -115,7 +157,7 @@ pub struct Broken {
 /// key that a mapping has twice is wrong too, as for Kubernetes.
 pub fn parse(text: &str) -> Result<Option<Node>, Broken> {
     let Some(document) = documents(text).next().transpose()? else { return Ok(None) };
-    match document.repeated.into_iter().min_by_key(|key| key.span.start) {
+    match document.repeated.into_iter().min_by_key(|key| key.span.start()) {
         Some(key) => Err(twice(&key)),
         None => Ok(Some(document.root)),
     }
@@ -217,7 +259,7 @@ pub fn repeated(entries: &[(Node, Node)]) -> impl Iterator<Item = (&(Node, Node)
     let is_scalar = |(key, _): &&(Node, Node)| !matches!(key.value, Value::Map(_) | Value::List(_));
     let mut sorted = Vec::with_capacity(entries.len());
     sorted.extend(entries.iter().filter(is_scalar));
-    sorted.sort_unstable_by_key(|(key, _)| (key.as_str(), key.span.start));
+    sorted.sort_unstable_by_key(|(key, _)| (key.as_str(), key.span.start()));
     let is_same = |pair: &&[&(Node, Node)]| pair[0].0.as_str() == pair[1].0.as_str();
     let again: Vec<_> = sorted.windows(2).filter(is_same).map(|pair| (pair[0], pair[1])).collect();
     again.into_iter()
@@ -230,7 +272,7 @@ pub fn twice(key: &Node) -> Broken {
     Broken {
         line: key.line,
         column: key.column,
-        span: key.span,
+        span: key.span.into(),
         message,
         code: codes::DUPLICATE_KEY,
         cause: Cause::Config,

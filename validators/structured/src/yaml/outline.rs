@@ -213,7 +213,7 @@ impl<'t, 'f> Outliner<'t, 'f> {
         let place = self.events.place(event, span);
         let text = match event {
             Event::Scalar(text, ..) => text.chars().take(super::LONGEST_KEY + 1).collect(),
-            _ => self.text.get(place.span.start..place.span.end).unwrap_or_default().to_owned(),
+            _ => self.text.get(place.span.start()..place.span.end()).unwrap_or_default().into(),
         };
         Node { value: Value::Scalar(Scalar { text, style: Style::Plain }), ..place }
     }

@@ -18,12 +18,12 @@ fn everything_knows_where_it_stands() {
     assert_eq!((key.line, key.column), (2, 1));
     let item = &list.items()[1];
     assert_eq!((item.line, item.column, item.as_str()), (4, 5, Some("y z")));
-    assert_eq!(&text[item.span.start..item.span.end], "'y z'");
-    assert_eq!(&text[list.span.start..list.span.end], "- x # why\n  - 'y z'");
+    assert_eq!(&text[item.span.start()..item.span.end()], "'y z'");
+    assert_eq!(&text[list.span.start()..list.span.end()], "- x # why\n  - 'y z'");
     assert_eq!(root.get("b").map(|b| &b.value), Some(&Value::Null));
     let block = root.get("c").expect("it is there");
     assert_eq!((block.line, block.column, block.as_str()), (6, 4, Some("\nf\n")));
-    assert!(text[block.span.start..].starts_with("| # d"));
+    assert!(text[block.span.start()..].starts_with("| # d"));
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn each_style_is_followed_to_its_source() {
             assert!(as_it_is || folded || at.starts_with('\\'), "{character:?} at {at:?} in {text:?}");
         }
         let last = node.locate(text, value.len()).expect("the end is somewhere");
-        assert!(last <= node.span.end && node.locate(text, value.len() + 1).is_none());
+        assert!(last <= node.span.end() && node.locate(text, value.len() + 1).is_none());
     }
 }
 
@@ -150,4 +150,14 @@ fn a_file_in_utf_16_is_judged_as_its_text() {
     }
     let cut = &little("\u{feff}a: 1\n")[..9];
     assert_eq!(check("a.yaml", cut)[0].code, codes::NOT_UTF8);
+}
+
+#[test]
+fn the_lines_beside_a_key_are_those_of_its_block_mapping() {
+    let beside = |text: &str| {
+        let map = root(text).get("m").cloned().expect("it is there");
+        events::ParserEvents::new(text).lines_beside(&map, &map.entries()[0].0)
+    };
+    assert_eq!(beside("m:\n  a: 1\n\n  b: |\n    x\n  # c\n  d:\n    e: 2\nn:\n  f: 3\n"), 4, "one is a comment");
+    assert_eq!(beside("m: {\n  a: 1,\n  b: 2\n  }\n"), 0);
 }
