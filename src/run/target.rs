@@ -17,7 +17,7 @@ pub(super) struct TargetWatch(Option<WatchedProcess>);
 #[derive(Debug)]
 struct WatchedProcess {
     target: Target,
-    /// Readable when it has ended; absent where no descriptor could be had, and then only a check finds out.
+    /// Readable when it has ended; absent while no descriptor can be had, and then only a check finds out.
     end: Option<AsyncFd<OwnedFd>>,
     incarnation: Option<Incarnation>,
     /// Its children at the end of the last verification, where they tell of reloads.
@@ -31,6 +31,10 @@ fn readable(end: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(end, Interest::READABLE).ok()
 }
 
+fn end_of(target: &Target) -> Option<AsyncFd<OwnedFd>> {
+    target.end().ok().and_then(readable)
+}
+
 impl TargetWatch {
     /// Watches `target` from now on.
     pub(super) fn follow(&mut self, target: &Target) {
@@ -41,7 +45,7 @@ impl TargetWatch {
         }
         self.0 = Some(WatchedProcess {
             target: target.clone(),
-            end: target.end().ok().and_then(readable),
+            end: end_of(target),
             incarnation,
             workers: BTreeSet::new(),
             is_steady: false,
@@ -88,6 +92,9 @@ impl TargetWatch {
         let found = targets.search().await;
         let watched = self.0.as_mut()?;
         let pid = watched.target.pid();
+        if watched.end.is_none() {
+            watched.end = end_of(&watched.target);
+        }
         if watched.target.has_ended() {
             self.0 = None;
             return Some(Input::TargetLost { pid, loss: Loss::Ended });
@@ -116,5 +123,35 @@ impl TargetWatch {
         let target = targets.search().await?;
         self.follow(&target);
         Ok(target.pid())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::flow::process::Selector;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test wants a plain child")]
+    fn an_end_that_could_not_be_watched_is_watched_after_a_check() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep is installed");
+        let directory = tempfile::tempdir().expect("there is room");
+        let pid_file = directory.path().join("pid");
+        std::fs::write(&pid_file, child.id().to_string()).expect("there is room");
+        let targets = TargetSearches::new(Selector { pid_file: Some(pid_file), ..Selector::default() });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+        let ended = runtime.block_on(async {
+            let mut watch = TargetWatch::default();
+            watch.find(&targets).await.expect("it runs");
+            // There was no descriptor left.
+            watch.0.as_mut().expect("it is watched").end = None;
+            assert!(watch.check(&targets).await.is_none(), "it is the same process");
+            child.kill().expect("it is ours");
+            tokio::time::timeout(Duration::from_secs(20), watch.ended()).await.expect("it is noticed")
+        });
+        assert_eq!(u32::try_from(ended), Ok(child.id()));
+        child.wait().expect("it is ours");
     }
 }
