@@ -83,6 +83,8 @@ pub(super) struct ParserEvents<'t> {
     end: usize,
     /// The lines of a text with carriage returns that end a line of YAML (YAML 1.2.2, 5.4), and none for editors.
     lines: Option<LineIndex>,
+    /// Bytes in which lines may still be counted: mappings in each other have the same lines, so that the work would be a multiple.
+    countable: usize,
 }
 
 impl<'t> ParserEvents<'t> {
@@ -98,7 +100,13 @@ impl<'t> ParserEvents<'t> {
         let is_alone = |at: usize| text.as_bytes().get(at + 1) != Some(&b'\n');
         let has_returns = text.match_indices('\r').any(|(at, _)| is_alone(at));
         let lines = has_returns.then(|| LineIndex::new(text.as_bytes()));
-        Self { text, parser: Parser::new_from_str_with_options(text, options), end: 0, lines }
+        Self {
+            text,
+            parser: Parser::new_from_str_with_options(text, options),
+            end: 0,
+            lines,
+            countable: 2 * text.len(),
+        }
     }
 
     /// The line and the column of a byte.
@@ -147,16 +155,27 @@ impl<'t> ParserEvents<'t> {
     }
 
     /// Number of the lines from that of a key on which have its indentation, up to the first with less: as many entries has the rest of its
-    /// block mapping, with comments at most. Zero in braces, where the lines may be those of many other mappings.
-    pub(super) fn lines_beside(&self, map: &Node, key: &Node) -> usize {
+    /// block mapping, with comments at most. Zero in braces, where the lines may be those of many other mappings, and when as many bytes as
+    /// two texts have were looked at.
+    pub(super) fn lines_beside(&mut self, map: &Node, key: &Node) -> usize {
         if self.text.as_bytes().get(map.span.start()) == Some(&b'{') {
             return 0;
         }
         let start = self.text[..key.span.start()].rfind('\n').map_or(0, |at| at + 1);
         let indent = key.span.start() - start;
         let blanks = |line: &str| line.len() - line.trim_start_matches(' ').len();
-        let lines = self.text[start..].lines().filter(|line| !line.trim().is_empty()).map(blanks);
-        lines.take_while(|found| *found >= indent).filter(|found| *found == indent).take(MAX_NODES).count()
+        let mut count = 0;
+        for line in self.text[start..].split_inclusive('\n') {
+            let found = blanks(line);
+            let is_blank = line.trim().is_empty();
+            let Some(rest) = self.countable.checked_sub(line.len()) else { return 0 };
+            self.countable = rest;
+            if (found < indent && !is_blank) || count == MAX_NODES {
+                break;
+            }
+            count += usize::from(found == indent && !is_blank);
+        }
+        count
     }
 
     /// The `|` or `>` of a block scalar whose content begins at `content`: the parser names the content alone.

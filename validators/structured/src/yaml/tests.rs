@@ -160,4 +160,8 @@ fn the_lines_beside_a_key_are_those_of_its_block_mapping() {
     };
     assert_eq!(beside("m:\n  a: 1\n\n  b: |\n    x\n  # c\n  d:\n    e: 2\nn:\n  f: 3\n"), 4, "one is a comment");
     assert_eq!(beside("m: {\n  a: 1,\n  b: 2\n  }\n"), 0);
+    let text = "m:\n  a: 1\n  b: 2\n";
+    let (map, mut events) = (root(text).get("m").cloned().expect("it is there"), events::ParserEvents::new(text));
+    let counts = [(); 3].map(|()| events.lines_beside(&map, &map.entries()[0].0));
+    assert_eq!(counts, [2, 2, 0], "the work is bounded");
 }
