@@ -212,7 +212,7 @@ impl Gate {
     }
 
     /// Takes in that the live revision is the last-known-good one, or could not be kept as that: it is reported once, and kept again after
-    /// the next comparison. While another incident is open, its report stays the one that alerts.
+    /// the next comparison, and before a newer one takes its place. While another incident is open, its report stays the one that alerts.
     pub(super) fn kept(&mut self, digest: Digest, result: Result<(), Finding>, effects: &mut Vec<Effect>) {
         let before = self.unkept.take();
         match result {
@@ -236,7 +236,7 @@ impl Gate {
     }
 
     /// Keeps the live revision again that could not be kept, if it is what lies published.
-    fn keep_again(&self, effects: &mut Vec<Effect>) {
+    pub(super) fn keep_again(&self, effects: &mut Vec<Effect>) {
         let Some(Unkept { digest, .. }) = self.unkept else { return };
         let published = self.published_since.as_ref().map(|(published, _)| published.digest());
         if published == Some(digest) && self.known_good.as_ref().map(|good| good.digest()) == Some(digest) {

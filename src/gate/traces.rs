@@ -614,6 +614,21 @@ fn what_could_not_be_kept_is_kept_when_the_disk_has_room() {
 }
 
 #[test]
+fn what_could_not_be_kept_is_kept_before_its_successor_is_published() {
+    let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
+    world.pass(Duration::from_secs(1));
+    world.full = true;
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    world.pass(Duration::from_secs(1));
+    world.full = false;
+    world.happen(Fault::Write(SimulatedContent::Untaken(0)));
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.kept, Some(SimulatedContent::Good(1)), "{}", world.story());
+    assert_eq!(world.published, Some(SimulatedContent::Good(1)), "it is rolled back to: {}", world.story());
+    assert_eq!(world.broken, Vec::<String>::new());
+}
+
+#[test]
 fn what_could_not_be_kept_ends_no_report_of_another_incident() {
     let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
     world.full = true;

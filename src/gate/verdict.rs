@@ -68,9 +68,11 @@ impl Gate {
         }
         self.go_ahead(&candidate);
         if self.policy.publish {
+            // Otherwise there would be none to return to.
             if self.aftermath.is_trial() {
-                // Otherwise there would be none to return to.
                 self.keep(effects);
+            } else {
+                self.keep_again(effects);
             }
             self.begin(Effect::Publish(digest), Activity::Publishing(candidate), effects);
         } else {

@@ -86,6 +86,7 @@ pub(super) struct SimulatedWorld {
     pub(super) late: Option<Proof>,
     /// Nothing can be kept: the disk is full.
     pub(super) full: bool,
+    was_full: bool,
     /// The answer to the last [`Effect::Keep`].
     keeps: Option<Input>,
     /// The process, and its start.
@@ -220,6 +221,7 @@ impl SimulatedWorld {
             answer: ReloadAnswer::Unknown,
             late: None,
             full: false,
+            was_full: false,
             keeps: None,
             process: (1, start),
             watched: None,
@@ -423,6 +425,7 @@ impl SimulatedWorld {
         }
         if let Effect::Keep(kept) = effect {
             self.expect(self.published.map(digest) == Some(*kept), "what is kept is what is published");
+            self.was_full |= self.full;
             let result = if self.full {
                 Err(Finding::environment(Code::new("not-published"), "No space left on device"))
             } else {
@@ -449,7 +452,7 @@ impl SimulatedWorld {
                 self.expect(same || self.noise != Noise::None, "what is validated was scanned last");
                 Input::Validated(Ok(self.validate(*digest)))
             }
-            Effect::Publish(wanted) => Input::Published(Ok(self.publish(*wanted))),
+            Effect::Publish(wanted) => Input::Published(self.publish(*wanted)),
             Effect::ComparePublication => {
                 let is_other = self.altered.is_some();
                 Input::Compared(is_other.then(|| "`..data` leads to another content".to_owned()))
@@ -545,13 +548,16 @@ impl SimulatedWorld {
         })
     }
 
-    fn publish(&mut self, wanted: Digest) -> bool {
+    fn publish(&mut self, wanted: Digest) -> Result<bool, Finding> {
         let restored = self.kept.filter(|kept| digest(*kept) == wanted);
         let accepted = Some(self.taken).filter(|taken| digest(*taken) == wanted && self.accepted == Some(wanted));
         let next = accepted.or(restored);
+        if next.is_none() && self.was_full {
+            return Err(Finding::environment(Code::new("not-published"), "the last-known-good revision is missing"));
+        }
         self.expect(next.is_some(), "what is published was accepted, or is the last known good");
         self.altered = None;
-        std::mem::replace(&mut self.published, next) != next
+        Ok(std::mem::replace(&mut self.published, next) != next)
     }
 
     /// The content that the application would read now.
