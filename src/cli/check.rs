@@ -169,6 +169,8 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     if !replaced(&corrected, matches.get_flag("diff")) {
         return Exit::Usage;
     }
+    // The report takes as much memory again.
+    drop(listing);
     let written =
         write(&render::render(&report, format(matches), &style(matches)), matches.get_one::<PathBuf>("output"));
     // The report names the paths that do not exist.
@@ -246,10 +248,30 @@ fn counted(
     listing: &Listing,
     matches: &ArgMatches,
 ) -> Option<CheckReport> {
+    let report = with_baseline(report, known, listing, matches)?;
+    let warnings = match word(matches, "warnings") {
+        Some("reject") => Warnings::Reject,
+        Some("hide") => Warnings::Hide,
+        _ => Warnings::Show,
+    };
+    Some(check::listed(warnings.apply(report)))
+}
+
+/// Applies the baseline to a report, after it was written if that is wanted.
+fn with_baseline(
+    report: CheckReport,
+    known: Option<Baseline>,
+    listing: &Listing,
+    matches: &ArgMatches,
+) -> Option<CheckReport> {
+    let path = matches.get_one::<PathBuf>("write-baseline");
+    if known.is_none() && path.is_none() {
+        return Some(report);
+    }
     let base = std::env::current_dir().unwrap_or_default();
     let exists = |file: &str| file == STDIO || Path::new(file).exists();
     let scope = RunScope::of(&report, listing.files(&base), &base, &exists);
-    let known = match matches.get_one::<PathBuf>("write-baseline") {
+    let known = match path {
         None => known,
         Some(path) => {
             let read = |text: String| Baseline::of_conflict(&text).or_else(|| Baseline::parse(&text).ok());
@@ -267,16 +289,10 @@ fn counted(
             Some(present)
         }
     };
-    let report = match known {
+    Some(match known {
         Some(known) => known.apply(report, &scope),
         None => report,
-    };
-    let warnings = match word(matches, "warnings") {
-        Some("reject") => Warnings::Reject,
-        Some("hide") => Warnings::Hide,
-        _ => Warnings::Show,
-    };
-    Some(check::listed(warnings.apply(report)))
+    })
 }
 
 /// The word of a flag that has one.

@@ -29,7 +29,8 @@ pub(super) fn render(report: &CheckReport, style: &ReportStyle) -> String {
     }
     let lapsed: String = report.lapsed.iter().map(|lapsed| format!("lapsed  {lapsed}\n")).collect();
     let of_baseline = lapsed + &gone(report, style);
-    text + &validations(report, style) + &suppressed(report, style) + &of_baseline + &summary(report, style)
+    add_validations(&mut text, report, style);
+    text + &suppressed(report, style) + &of_baseline + &summary(report, style)
 }
 
 /// Returns a line for each ignored error, which stays visible; with `verbose` also for each warning and each finding of the baseline.
@@ -129,28 +130,27 @@ fn harmless(excerpt: &InputExcerpt) -> (String, Range<usize>) {
     (text, from..to)
 }
 
-/// Returns a line for each validation; with `verbose` also for each part without a validation.
-fn validations(report: &CheckReport, style: &ReportStyle) -> String {
+/// Adds a line for each validation; with `verbose` also for each part without a validation. There may be tens of thousands, so they are
+/// written to the text of the report at once.
+fn add_validations(text: &mut String, report: &CheckReport, style: &ReportStyle) {
     let checked: Vec<_> = report.checked.iter().filter(|checked| shown(checked, style)).collect();
     let is_shown = |unchecked: &&Unchecked| !style.quiet && (style.verbose || unchecked.help.is_some());
     let unchecked: Vec<_> = report.unchecked.iter().filter(is_shown).collect();
     let labels = checked.iter().map(|checked| checked.verdict().as_str());
     let width = labels.chain(unchecked.iter().map(|_| NOT_CHECKED)).map(str::len).max().unwrap_or_default();
-    let mut lines = String::new();
     for checked in checked {
         let verdict = paint(checked.verdict(), &format!("{:width$}", checked.verdict().as_str()), style);
         let (validator, reason) = (visible(&checked.validator), visible(&checked.reason));
-        lines += &format!("{verdict}  {} ({validator}: {reason})", checked.subject);
+        *text += &format!("{verdict}  {} ({validator}: {reason})", checked.subject);
         if style.verbose {
-            lines += &format!(" in {:.1} ms", checked.duration.as_secs_f64() * 1e3);
+            *text += &format!(" in {:.1} ms", checked.duration.as_secs_f64() * 1e3);
         }
-        lines += "\n";
+        *text += "\n";
     }
     for unchecked in unchecked {
         let help = unchecked.help.as_ref().map_or_else(String::new, |help| format!("; {}", visible(help)));
-        lines += &format!("{NOT_CHECKED:width$}  {} ({}{help})\n", unchecked.subject, visible(&unchecked.why));
+        *text += &format!("{NOT_CHECKED:width$}  {} ({}{help})\n", unchecked.subject, visible(&unchecked.why));
     }
-    lines
 }
 
 fn paint(verdict: Verdict, text: &str, style: &ReportStyle) -> String {
