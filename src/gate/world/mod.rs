@@ -162,6 +162,10 @@ fn missing() -> TargetError {
     TargetError::Missing { message: "there is no process".into(), help: "wait".into() }
 }
 
+fn lost() -> Finding {
+    Finding::environment(Code::new("not-published"), "the last-known-good revision is missing")
+}
+
 pub(super) fn tree(content: SimulatedContent) -> Tree {
     [("nginx.conf".into(), format!("{content:?}").into_bytes())].into()
 }
@@ -452,7 +456,7 @@ impl SimulatedWorld {
                 self.expect(same || self.noise != Noise::None, "what is validated was scanned last");
                 Input::Validated(Ok(self.validate(*digest)))
             }
-            Effect::Publish(wanted) => Input::Published(self.publish(*wanted)),
+            Effect::Publish(wanted) => Input::Published(self.publish(*wanted).ok_or_else(lost)),
             Effect::ComparePublication => {
                 let is_other = self.altered.is_some();
                 Input::Compared(is_other.then(|| "`..data` leads to another content".to_owned()))
@@ -548,16 +552,17 @@ impl SimulatedWorld {
         })
     }
 
-    fn publish(&mut self, wanted: Digest) -> Result<bool, Finding> {
+    /// Publishes a content; `None` if it is the last-known-good one, and could not be kept.
+    fn publish(&mut self, wanted: Digest) -> Option<bool> {
         let restored = self.kept.filter(|kept| digest(*kept) == wanted);
         let accepted = Some(self.taken).filter(|taken| digest(*taken) == wanted && self.accepted == Some(wanted));
         let next = accepted.or(restored);
         if next.is_none() && self.was_full {
-            return Err(Finding::environment(Code::new("not-published"), "the last-known-good revision is missing"));
+            return None;
         }
         self.expect(next.is_some(), "what is published was accepted, or is the last known good");
         self.altered = None;
-        Ok(std::mem::replace(&mut self.published, next) != next)
+        Some(std::mem::replace(&mut self.published, next) != next)
     }
 
     /// The content that the application would read now.
