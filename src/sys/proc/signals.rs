@@ -62,7 +62,7 @@ impl SignalState {
     }
 }
 
-/// Reads a number that stands near the end of a status.
+/// Reads a number near the end of a status.
 fn sleeps(status: &[u8]) -> Option<u64> {
     let line = status.rsplit(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"voluntary_ctxt_switches:"))?;
     std::str::from_utf8(line.trim_ascii()).ok()?.parse().ok()
