@@ -44,7 +44,7 @@ struct ServiceState {
     reloads: bool,
 }
 
-/// What the service manager knows, as far as it took it.
+/// The states that the service manager has taken.
 #[derive(Debug, Default)]
 struct TakenStates {
     line: String,

@@ -18,7 +18,6 @@ use super::readers::Readers;
 use super::store::{Entry, Store};
 use super::trees::{ANYWHERE, FileTree, FileTrees, TreeKind};
 use super::{schemas, withheld};
-
 use crate::check::manifest::Mounted;
 use crate::check::render::CheckSubject;
 use crate::config::{Assignment, Assignments, ConfigError, GateConfig, Preset, presets};

@@ -139,7 +139,7 @@ pub struct Checked {
 /// Part of the inputs: an object of a manifest or a whole input, whose fields it has by dereferencing, or a key of that object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CheckSubject {
-    /// What it is, or is a key of. The tens of thousands of keys that an object may have share it.
+    /// The object or input. The tens of thousands of keys that an object may have share it.
     pub whole: Arc<SubjectWhole>,
     /// Key of the object, such as `nginx.conf`.
     pub key: Option<Arc<str>>,
